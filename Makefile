@@ -1,0 +1,77 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+# The release of torch that the project is developed against; TORCH= takes any.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+# A folder with the IDX files of the full MNIST, for quickstart.
+DATA ?=
+PEER := .venv-peer
+JELLY := .venv-spikingjelly
+STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic alpha rleaky rsynaptic)
+SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
+NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
+
+.PHONY: help quickstart test test-all lint format docs bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# torch goes in first and is then held, so that no later package replaces it.
+.venv/torch: Makefile
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip freeze | grep '^torch==' | sed 's/+.*//' > $@
+
+.venv/user: .venv/torch pyproject.toml
+	$(BIN)/pip install --quiet --constraint .venv/torch --editable .
+	touch $@
+
+.venv/dev: .venv/torch pyproject.toml
+	$(BIN)/pip install --quiet --constraint .venv/torch --editable ".[dev]"
+	touch .venv/user $@
+
+quickstart: .venv/user  ## train a spiking network on handwritten digits
+	$(BIN)/python examples/quickstart.py $(if $(DATA),--data $(DATA))
+
+test: .venv/dev  ## run the tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: .venv/dev  ## run all tests, the slow ones too
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/dev  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev  ## put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/dev  ## build the documentation into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+# Release 1.0.0 in an environment of its own; it declares none of what it imports.
+$(PEER)/ready: .venv/torch
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/pip install --quiet "$(TORCH)"
+	$(PEER)/bin/pip install --quiet --constraint .venv/torch snntorch==1.0.0 \
+		numpy pandas matplotlib nir nirtorch
+	touch $@
+
+$(JELLY)/ready: .venv/torch
+	$(PYTHON) -m venv $(JELLY)
+	$(JELLY)/bin/pip install --quiet "$(TORCH)"
+	$(JELLY)/bin/pip install --quiet --constraint .venv/torch spikingjelly==2.0.0
+	touch $@
+
+bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with release 1.0.0
+	$(BIN)/python benchmarks/harness.py --peer $(PEER)/bin/python $(STEPS) $(SEQUENCES) $(NETWORKS)
+	$(BIN)/python benchmarks/harness.py --peer $(JELLY)/bin/python peers.lif
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
+	$(BIN)/python benchmarks/startup.py
+
+clean:  ## remove what the other targets made
+	rm -rf .venv $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

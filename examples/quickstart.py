@@ -1,0 +1,183 @@
+"""Train a convolutional spiking network to read handwritten digits.
+
+Without arguments it learns from the small part of MNIST that comes with the library.
+`--data FOLDER` takes any folder with the four IDX files of MNIST, gzipped or plain.
+"""
+
+import argparse
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
+
+import snntorch as snn
+from snntorch import functional as SF
+from snntorch import surrogate
+
+HERE = Path(__file__).resolve().parent
+BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"  # told apart by colour-blind readers
+plt.switch_backend("agg")  # pictures go to files, no screen needed
+plt.rc("axes.spines", top=False, right=False)
+
+
+def read_idx(folder, name, ndim):
+    """Return the array with `ndim` dimensions in the IDX file `name`, gzipped or plain."""
+    path = next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
+    if path is None:
+        raise ValueError(f"{folder} has no {name}.gz and no {name}: name the folder that does")
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error}): fetch the file again") from error
+    # Two zeros, 8 for unsigned bytes, the number of dimensions; then their sizes, big-endian.
+    start = 4 + 4 * ndim
+    if raw[:4] != bytes([0, 0, 8, ndim]) or len(raw) < start:
+        raise ValueError(f"{path} is no IDX file of bytes in {ndim} dimensions: fetch it again")
+    shape = np.frombuffer(raw, ">u4", count=ndim, offset=4)
+    if len(raw) - start != math.prod(map(int, shape)):
+        raise ValueError(f"{path} ends too early or too late for its shape: fetch it again")
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+
+
+def load_mnist(folder, part):
+    """Return the digits of `part` ("train" or "t10k"), scaled to 0..1, with their classes."""
+    images = read_idx(folder, f"{part}-images-idx3-ubyte", ndim=3)
+    labels = read_idx(folder, f"{part}-labels-idx1-ubyte", ndim=1)
+    if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max() > 9:
+        raise ValueError(
+            f"{folder}: expected {part} images of 28 x 28 pixels with as many labels from 0 to 9, "
+            f"got images {images.shape} and {len(labels)} labels: name a folder with MNIST files"
+        )
+    pixels = torch.from_numpy(images / np.float32(255)).unsqueeze(1)
+    return TensorDataset(pixels, torch.from_numpy(labels.astype(np.int64)))
+
+
+def build_net(beta=0.9):
+    """Return two spiking convolutions and ten output neurons, one per class."""
+    neuron = {"beta": beta, "spike_grad": surrogate.fast_sigmoid(), "init_hidden": True}
+    layers = [nn.Conv2d(1, 8, 5), nn.MaxPool2d(2), snn.Leaky(**neuron)]
+    layers += [nn.Conv2d(8, 16, 5), nn.MaxPool2d(2), snn.Leaky(**neuron)]
+    layers += [nn.Flatten(), nn.Linear(16 * 4 * 4, 10), snn.Leaky(**neuron, output=True)]
+    return nn.Sequential(*layers)
+
+
+def forward_pass(net, digits, num_steps):
+    """Show the digits for some steps; return output spikes and membranes [T, B, 10]."""
+    # The same as utils.reset(net), then net(digits) in a loop over the steps, but faster.
+    return snn.unroll(net, digits, num_steps)
+
+
+def train(net, loader, num_epochs, num_steps, device):
+    """Train `net` and return the loss of every batch."""
+    # The neuron of the right digit shall fire in 80% of the steps, the others in 20%.
+    loss_fn = SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    losses = []
+    net.train()
+    for epoch in range(num_epochs):
+        progress = tqdm(loader, desc=f"Epoch {epoch + 1}/{num_epochs}", unit="batch")
+        for digits, targets in progress:
+            digits, targets = digits.to(device), targets.to(device)
+            spikes, _ = forward_pass(net, digits, num_steps)
+            loss = loss_fn(spikes, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            accuracy = SF.accuracy_rate(spikes, targets)
+            progress.set_postfix(loss=f"{losses[-1]:.2f}", accuracy=f"{accuracy:.1%}")
+    return losses
+
+
+@torch.no_grad()
+def evaluate(net, loader, num_steps, device):
+    """Return the share of digits whose neuron fires most."""
+    net.eval()
+    correct = 0
+    for digits, targets in loader:
+        spikes, _ = forward_pass(net, digits.to(device), num_steps)
+        correct += (spikes.sum(0).argmax(1).cpu() == targets).sum().item()
+    return correct / len(loader.dataset)
+
+
+@torch.no_grad()
+def draw_answers(net, digits, targets, num_steps, path):
+    """Draw how the ten output neurons answer to three digits read well and one misread."""
+    records = (*forward_pass(net, digits, num_steps), digits, targets)
+    spikes, membranes, digits, targets = (record.cpu().numpy() for record in records)
+    counts = spikes.sum(0).astype(int)
+    predicted = counts.argmax(1)
+    right, wrong = (np.flatnonzero((predicted == targets) == same) for same in (True, False))
+    chosen = [*right[:3], *wrong[:1]]
+    size = {"figsize": (10, 2.1 * len(chosen)), "width_ratios": [1.25, 2.2, 2.2]}
+    layout = {"squeeze": False, "sharex": "col", "layout": "constrained"}
+    fig, axes = plt.subplots(len(chosen), 3, **size, **layout)
+    axes[0, 1].set(title="output spikes and their count")
+    axes[0, 2].set(title="membranes, threshold dashed")
+    for (digit, raster, trace), i in zip(axes, chosen, strict=True):
+        colours = {**dict.fromkeys(range(10), GREY), predicted[i]: RED, targets[i]: BLUE}
+        title = f"target {targets[i]}, predicted {predicted[i]}"
+        digit.set_title(title, color=colours[predicted[i]])
+        digit.imshow(digits[i, 0], cmap="gray_r")
+        digit.axis("off")
+        for neuron, colour in colours.items():
+            front = colour != GREY
+            times = np.flatnonzero(spikes[:, i, neuron]) + 1
+            raster.vlines(times, neuron - 0.4, neuron + 0.4, color=colour, linewidth=2)
+            raster.text(num_steps + 2, neuron, counts[i, neuron], color=colour, va="center")
+            style = {"color": colour, "linewidth": 1 + front, "zorder": 2 + front}
+            trace.plot(range(1, num_steps + 1), membranes[:, i, neuron], **style)
+        raster.set(xlim=(0, num_steps + 1), yticks=range(10), ylabel="neuron")
+        trace.set(xlim=(0, num_steps + 1))
+        trace.axhline(net[-1].threshold.item(), color="black", linestyle="--", linewidth=1)
+    axes[-1, 1].set(xlabel="time step")
+    axes[-1, 2].set(xlabel="time step")
+    fig.savefig(path, dpi=100)
+    plt.close(fig)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", help="IDX files")
+    parser.add_argument(
+        "--epochs", type=int, help="default: as many as show 25,000 digits, at least 1"
+    )
+    parser.add_argument("--steps", type=int, default=25, help="time steps for each digit")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=HERE / "output", help="for the picture")
+    args = parser.parse_args(argv)
+    if min(args.steps, args.batch_size) < 1:
+        parser.error("--steps and --batch-size: expected 1 or more")
+    try:
+        train_set, test_set = load_mnist(args.data, "train"), load_mnist(args.data, "t10k")
+    except ValueError as error:
+        parser.error(f"--data: {error}")
+
+    torch.manual_seed(args.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "mps" if torch.backends.mps.is_available() else device
+    net = build_net().to(device)
+    num_epochs = max(1, 25_000 // len(train_set)) if args.epochs is None else args.epochs
+    train_loader = DataLoader(train_set, args.batch_size, shuffle=True)
+    losses = train(net, train_loader, num_epochs, args.steps, device)
+    accuracy = evaluate(net, DataLoader(test_set, args.batch_size), args.steps, device)
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    path = args.output / "quickstart.png"
+    digits, targets = test_set[:200]
+    draw_answers(net, digits.to(device), targets, args.steps, path)
+    print(f"Test accuracy: {accuracy:.2%}")
+    print(f"Picture: {path}")
+    return losses, accuracy
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whole sequences: what ``unroll`` runs on."""

@@ -1,0 +1,63 @@
+"""Which backend solves a problem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+
+from .._torch import is_compiling
+from . import cpu, reference
+from .problem import Problem, Solution
+
+# In order of preference; the last one takes everything.
+BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
+
+_chosen: ContextVar[str | None] = ContextVar("backend", default=None)
+
+
+def check(name: str | None) -> str | None:
+    """Return the name of a backend, or raise ValueError."""
+    if name is not None and name not in BACKENDS:
+        raise ValueError(f"backend={name!r} must be one of {', '.join(map(repr, BACKENDS))}")
+    return name
+
+
+@contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Use one backend for every sequence inside the ``with`` block.
+
+    :param name: ``"reference"`` or another backend's name; None for the free choice
+    :raises ValueError: an unknown name
+    """
+    token = _chosen.set(check(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
+    """Return the name of the backend for a problem, and why a preferred one cannot take it.
+
+    :param name: an explicit choice; else that of :func:`use_backend`, of the environment variable
+        ``SNNTORCH_BACKEND``, or the first that does not refuse
+    :raises ValueError: an unknown name, or an explicit choice that refuses
+    """
+    # torch.compile cannot read a context variable.
+    chosen = None if is_compiling() else _chosen.get()
+    explicit = check(name) or chosen or check(os.environ.get("SNNTORCH_BACKEND") or None)
+    reason = None
+    for each in [explicit] if explicit else BACKENDS:
+        refusal = BACKENDS[each].refuses(problem)
+        if refusal is None:
+            return each, reason
+        reason = reason or refusal
+    raise ValueError(f"backend={explicit!r} cannot run this layer: {reason}; leave the choice out")
+
+
+def solve(problem: Problem, name: str | None = None) -> Solution:
+    """Solve a problem on the chosen backend."""
+    return BACKENDS[choose(problem, name)[0]].solve(problem)

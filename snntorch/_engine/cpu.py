@@ -1,0 +1,305 @@
+"""The Numba backend: whole sequences on the CPU in one compiled pass each way."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._torch import is_compiling
+from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
+from . import fused
+from .feedback import FEEDBACKS
+from .kernels import CHUNK, MODELS, Spec, arrays, source
+from .problem import Problem, Solution
+
+NAME = "numba"
+
+# A run is cut into at most so many parts, of at least so many updates.
+PARTS, TASK = 8, 32_768
+
+
+def refuses(problem: Problem) -> str | None:
+    """Return why this backend cannot solve a problem, or None if it can."""
+    x, spike_grad = problem.x, problem.spike_grad
+    tensors = (x, *problem.states, *_parameters(problem).values(), *problem.weights)
+    if problem.model not in MODELS:
+        return "its update is no equation of each neuron by itself"
+    if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
+        return f"its feedback is a {type(problem.recurrent).__name__}"
+    if problem.inhibition:
+        return "inhibition compares all neurons of a sample"
+    if problem.state_quant:
+        return "states are quantised"
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return f"tensors are on {x.device}"
+    if x.dtype not in (torch.float32, torch.float64):
+        return f"{x.dtype} is not compiled"
+    if any(t.dtype != x.dtype for t in tensors if t.dim()):
+        return "parameters or states have another dtype than the input"
+    if any(type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors):
+        return "tensors are of a subclass"
+    if not x.numel() or not problem.states[-1].numel():
+        return "there are no neurons"
+    if is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+        return "it is being traced"
+    if spike_grad is not no_surrogate:
+        if not isinstance(spike_grad, SpikeGrad):
+            return "the surrogate is a callable that may not fire by a step"
+        function = spike_grad.function
+        if not function._by_slope or issubclass(function, StochasticSpikeOperator):
+            return "the surrogate has no slope that is a function of the membrane alone"
+    return _unavailable()
+
+
+@cache
+def _unavailable() -> str | None:
+    """Try Numba on a small kernel; return why it cannot be used, and warn once."""
+    try:
+        spec = Spec("float32", "leaky", "none", True, frozenset())
+        _kernel(spec, False)(
+            *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 4, 0, 1, 1, 0, 1
+        )
+    except Exception as error:
+        reason = f"Numba cannot be used here ({type(error).__name__}: {error})"
+        warnings.warn(
+            f"{reason}; whole sequences run on the slower reference backend. Installing a fitting "
+            "numba makes them fast; SNNTORCH_BACKEND=reference silences this warning.",
+            stacklevel=2,
+        )
+        return reason
+    return None
+
+
+def _parameters(problem: Problem) -> dict[str, Tensor]:
+    """Return what a kernel takes for each neuron, in its order."""
+    decays = MODELS.get(problem.model or "", ((), ()))[1]
+    named = dict(zip(decays, problem.decays, strict=False))
+    if problem.V is not None:
+        named["V"] = problem.V
+    return {**named, "threshold": problem.threshold, "factor": problem.factor}
+
+
+def solve(problem: Problem) -> Solution:
+    """Run a layer's sequence in one fused pass."""
+    x, shape = problem.x, problem.states[-1].shape
+    order = list(range(len(shape)))
+    if problem.recurrent is None:
+        order = _memory_order(x if problem.static else x[0], shape)
+    straight = order == list(range(len(shape)))
+    parameters = _parameters(problem)
+    vectors = {name: p for name, p in parameters.items() if p.numel() > 1}
+    depth = max((p.dim() for p in vectors.values()), default=0)
+    neurons = shape[len(shape) - depth :] if straight else shape
+    if not vectors or neurons.numel() < 256:
+        neurons = shape
+    flat = {
+        name: _laid_out(p.expand(neurons), order if len(neurons) == len(shape) else None)
+        if name in vectors
+        else p.reshape(1).to(x.dtype)
+        for name, p in parameters.items()
+    }
+    lead = [] if problem.static else [0]
+    axes = [*lead, *(len(lead) + d for d in order)]
+    source = weakref.ref(x)
+    states = [_laid_out(state, order) for state in problem.states]
+    back = [order.index(d) for d in range(len(shape))]
+    scan = fused.Scan(
+        backend=sys.modules[__name__],
+        problem=replace(problem, x=x.new_empty(0), states=()),
+        source=lambda: _permuted(source(), axes),
+        rows=shape.numel() // neurons.numel(),
+        shape=torch.Size(shape[d] for d in order),
+        parameters=tuple(flat),
+        vectors=frozenset(vectors),
+    )
+    outs = scan(_permuted(x, axes), states, list(flat.values()), problem.weights)
+    over_time = [0, *(1 + d for d in back)]
+    count = 1 + len(scan.traced)
+    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
+    finals = tuple(_permuted(final, back) for final in outs[count:])
+    return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+def _permuted(tensor: Any, order: list[int]) -> Any:
+    """Permute a tensor, without a word to autograd where there is nothing to do."""
+    return tensor if tensor is None or order == sorted(order) else tensor.permute(order)
+
+
+def _memory_order(sample: Tensor, shape: torch.Size) -> list[int]:
+    """Return the order of dimensions in which a sample lies dense in memory, if it does."""
+    identity = list(range(len(shape)))
+    if sample.shape != shape or sample.is_contiguous():
+        return identity
+    strides = sample.stride()
+    order = sorted(identity, key=lambda d: (strides[d], sample.shape[d]), reverse=True)
+    return order if sample.permute(order).is_contiguous() else identity
+
+
+def _laid_out(tensor: Tensor, order: list[int] | None) -> Tensor:
+    return (tensor if order is None else tensor.permute(order)).reshape(-1)
+
+
+# Running kernels -----------------------------------------------------------------------------
+
+
+class Run:
+    """A kernel with its arrays, ready to take time steps.
+
+    :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
+        which stands for all
+    :param before: states before the first step, flat
+    :param kept: states, flat, changed in place
+    :param at_once: how many steps will be taken at once
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        backward: bool,
+        timed: dict[str, Tensor],
+        before: dict[str, Tensor],
+        kept: dict[str, Tensor],
+        parameters: Sequence[Tensor],
+        slope: tuple[float, ...],
+        rows: int,
+        at_once: int,
+    ) -> None:
+        self.kernel = _kernel(spec, backward)
+        kinds = arrays(spec, backward)
+        size = kept["at_mem"].numel()
+        head: list[Any] = []
+        for name in kinds["timed"]:
+            head += _flat(timed[name], size)
+        for name in kinds["before"]:
+            head += [*_flat(timed[name], size), before[name].numpy()]
+        head += [kept[name].numpy() for name in kinds["kept"]]
+        number = getattr(np, spec.dtype)
+        tail = [parameter.numpy() for parameter in parameters] + [number(q) for q in slope]
+        neurons = size // rows
+        units = rows * -(-neurons // CHUNK)
+        # The parts, each with sums of its own, depend on the problem alone: so do the results.
+        parts = max(1, min(PARTS, units, at_once * size // TASK))
+        edges = [units * i // parts for i in range(parts + 1)]
+        lengths = [neurons if n[4:] in spec.vectors else 1 for n in kinds["sums"]]
+        self.sums = [[np.zeros(length, number) for length in lengths] for _ in range(parts)]
+        self.calls = [
+            ((*head, *self.sums[i], *tail), (neurons, edges[i], edges[i + 1])) for i in range(parts)
+        ]
+
+    def take(self, begin: int, steps: int) -> None:
+        """Take the steps from ``begin`` on, forward or backward."""
+        calls = [(*arrays, begin, steps, *part) for arrays, part in self.calls]
+        threads = min(len(calls), torch.get_num_threads())
+        shares = [calls[i::threads] for i in range(threads)]
+        waiting = [_pool(threads - 1).submit(_run_all, self.kernel, each) for each in shares[1:]]
+        _run_all(self.kernel, shares[0])
+        for each in waiting:
+            each.result()
+
+    def summed(self) -> list[Tensor]:
+        """Return the sums of gradients over time and batch."""
+        return [torch.from_numpy(np.sum(each, 0)) for each in zip(*self.sums, strict=True)]
+
+
+def _run_all(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
+    for call in calls:
+        kernel(*call)
+
+
+def _flat(tensor: Tensor, size: int) -> tuple[np.ndarray, int]:
+    """Return a tensor's memory as a flat array, and its stride in time."""
+    if tensor.numel() == size:
+        return tensor.contiguous().view(-1).numpy(), 0
+    if not tensor[0].is_contiguous():
+        tensor = (
+            tensor[:1].contiguous().expand_as(tensor)
+            if not tensor.stride(0)
+            else tensor.contiguous()
+        )
+    stride = tensor.stride(0)
+    extent = (len(tensor) - 1) * stride + size
+    return tensor.as_strided((extent,), (1,)).numpy(), stride
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, "snntorch")
+    return _pools[threads]
+
+
+# A child process has the pool without its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+# Compiling -----------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_kernels: dict[tuple[Spec, bool], Callable[..., None]] = {}
+
+
+def _kernel(spec: Spec, backward: bool) -> Callable[..., None]:
+    with _lock:
+        if (spec, backward) not in _kernels:
+            _kernels[spec, backward] = _load(spec, backward)
+        return _kernels[spec, backward]
+
+
+def _load(spec: Spec, backward: bool) -> Callable[..., None]:
+    """Return a kernel from the user's cache, or compiled for this process only."""
+    import numba
+
+    text = source(spec, backward, cache=True)
+    versions = f"{numba.__version__} {np.__version__} {sys.version}"
+    name = f"scan_{hashlib.sha256((versions + text).encode()).hexdigest()[:24]}"
+    try:
+        path = _folder() / f"{name}.py"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+                file.write(text)
+            os.replace(file.name, path)
+        module_spec = importlib.util.spec_from_file_location(f"snntorch_{name}", path)
+        assert module_spec and module_spec.loader
+        module = importlib.util.module_from_spec(module_spec)
+        # Numba finds the functions of a kernel by the name of their module.
+        sys.modules[module_spec.name] = module
+        module_spec.loader.exec_module(module)
+        return module.scan
+    except (OSError, RuntimeError):
+        space: dict[str, Any] = {}
+        exec(compile(source(spec, backward, cache=False), f"<{name}>", "exec"), space)
+        return space["scan"]
+
+
+def _folder() -> Path:
+    """Return the folder of compiled kernels."""
+    chosen = os.environ.get("SNNTORCH_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "snntorch"

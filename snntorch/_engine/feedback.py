@@ -1,0 +1,85 @@
+"""Feedback from all neurons to all: a product at each step, and one for its weights at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._neurons.recurrent import crop
+
+
+class LinearFeedback:
+    """The product of ``nn.Linear``, over states of the given shape ``[..., N]``."""
+
+    def __init__(self, layer: nn.Module, weights: Sequence[Tensor], shape: torch.Size) -> None:
+        self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
+        self.shape = torch.Size((-1, shape[-1]))
+
+    def forward(self, spikes: Tensor, out: Tensor) -> None:
+        """Write the feedback of flat spikes."""
+        spikes, out = spikes.view(self.shape), out.view(self.shape)
+        if self.bias is None:
+            torch.mm(spikes, self.weight.t(), out=out)
+        else:
+            torch.addmm(self.bias, spikes, self.weight.t(), out=out)
+
+    def backward(self, d_feedback: Tensor, out: Tensor) -> None:
+        """Write the gradient of flat spikes."""
+        torch.mm(d_feedback.view(self.shape), self.weight, out=out.view(self.shape))
+
+    def d_weights(self, d_feedback: Tensor, spikes: Tensor) -> list[Tensor]:
+        """Return the gradients of weight and bias over all steps.
+
+        :param d_feedback: ``[T, ...]``
+        :param spikes: those of the step before, likewise
+        """
+        d_feedback = d_feedback.reshape(self.shape)
+        return [d_feedback.t() @ spikes.reshape(self.shape), d_feedback.sum(0)]
+
+
+class ConvFeedback:
+    """The product of ``nn.Conv2d``, over states of the given shape ``[..., C, H, W]``."""
+
+    def __init__(self, layer: nn.Conv2d, weights: Sequence[Tensor], shape: torch.Size) -> None:
+        self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
+        self.shape = torch.Size((-1, *shape[-3:]))
+        self.padding = [int(p) for p in layer.padding]
+        # An even kernel makes the image one larger, which is cut off in front.
+        self.cut = [1 - k % 2 for k in layer.kernel_size]
+
+    def forward(self, spikes: Tensor, out: Tensor) -> None:
+        """Write the feedback of flat spikes."""
+        spikes = spikes.view(self.shape)
+        image = F.conv2d(spikes, self.weight, self.bias, padding=self.padding)
+        out.view(self.shape).copy_(crop(image, spikes))
+
+    def backward(self, d_feedback: Tensor, out: Tensor) -> None:
+        """Write the gradient of flat spikes."""
+        out = out.view(self.shape)
+        out.copy_(self._gradients(d_feedback.view(self.shape), out, [True, False, False])[0])
+
+    def d_weights(self, d_feedback: Tensor, spikes: Tensor) -> list[Tensor]:
+        """Return the gradients of weight and bias over all steps.
+
+        :param d_feedback: ``[T, ...]``
+        :param spikes: those of the step before, likewise
+        """
+        d_feedback, spikes = d_feedback.reshape(self.shape), spikes.reshape(self.shape)
+        return list(self._gradients(d_feedback, spikes, [False, True, True])[1:])
+
+    def _gradients(self, grad: Tensor, image: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
+        grad = F.pad(grad, (self.cut[1], 0, self.cut[0], 0))
+        ones = [1, 1]
+        return torch.ops.aten.convolution_backward(
+            grad, image, self.weight, [len(self.weight)],
+            ones, self.padding, ones, False, [0, 0], 1, wanted,
+        )  # fmt: skip
+
+
+FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {
+    nn.Linear: LinearFeedback,
+    nn.Conv2d: ConvFeedback,
+}

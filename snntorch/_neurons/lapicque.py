@@ -1,0 +1,119 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import equations
+from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
+
+
+class Lapicque(LIF):
+    r"""Leaky integrate-and-fire neuron as a circuit of a resistor and a capacitor.
+
+    .. math:: U[t+1] = R\, \frac{1}{R C}\, T\, I_{\rm in}[t+1]
+              + \Big(1 - \frac{T}{R C}\Big) U[t] - R_{\rm e}[t+1] U_{\rm thr}
+
+    with resistance :math:`R` (ohm), capacitance :math:`C` (farad), time step :math:`T` (second)
+    and reset signal :math:`R_{\rm e}[t+1] = S[t]`. With ``reset_mechanism="zero"`` the new membrane
+    is set to zero where it is one.
+
+    Two of ``beta``, ``R`` and ``C`` determine the third by :math:`\beta = e^{-T / (R C)}`; with
+    ``beta`` alone, ``R`` is 1. So the membrane of a neuron made with ``beta`` decays by
+    :math:`1 + \ln \beta` per step, the first-order approximation of :math:`\beta`.
+
+    :param beta: :math:`e^{-T / (R C)}`, a number or a tensor that broadcasts to one sample; clamped
+        to [0, 1] in use; False to take it from ``R`` and ``C``
+    :param R: resistance in ohm, likewise; False for 1, or for what follows from the others
+    :param C: capacitance in farad, likewise; False for what follows from the others
+    :param time_step: duration :math:`T` of a step in seconds
+    :param learn_beta: make ``beta`` a learnable parameter, which R or C, if not given, follow; with
+        R and C given, C follows
+    :raises ValueError: neither ``beta`` nor two of ``beta``, ``R`` and ``C`` are given; or one of
+        them is not positive
+
+    The other arguments are those of :class:`SpikingNeuron`.
+
+    Example::
+
+        lif = snn.Lapicque(R=5.1, C=5e-3, time_step=1e-3)
+        mem = lif.init_lapicque()
+        for step in range(num_steps):
+            spk, mem = lif(x[step], mem)
+
+    Source: L. Lapicque, "Recherches quantitatives sur l'excitation electrique des nerfs traitee
+    comme une polarisation", Journal de Physiologie et de Pathologie Generale 9 (1907) 620-635.
+    """
+
+    states = ("mem",)
+    _equation = staticmethod(equations.lapicque)
+
+    def __init__(
+        self,
+        beta: Parameter = False,
+        R: Parameter = False,
+        C: Parameter = False,
+        time_step: Parameter = 1,
+        threshold: Parameter = 1.0,
+        spike_grad: Surrogate = None,
+        surrogate_disable: bool = False,
+        init_hidden: bool = False,
+        inhibition: bool = False,
+        learn_beta: bool = False,
+        learn_threshold: bool = False,
+        reset_mechanism: str = "subtract",
+        state_quant: Quantiser = False,
+        output: bool = False,
+    ) -> None:
+        given = {n for n, v in (("beta", beta), ("R", R), ("C", C)) if v is not False}
+        if given != {"beta"} and len(given) != 2:
+            raise ValueError(
+                f"Lapicque: beta={beta!r}, R={R!r}, C={C!r}; give beta, or two of the three"
+            )
+        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
+        reset = learn_threshold, reset_mechanism, state_quant, output
+        super().__init__(1.0 if beta is False else beta, *firing, learn_beta, *reset)
+        for name, value in (("time_step", time_step), ("R", R), ("C", C)):
+            self._register(name, 1.0 if value is False else value, False)
+        for name, value in (("beta", self.beta), ("R", self.R), ("C", self.C)):
+            if not value.is_meta and (value <= 0).any():
+                raise ValueError(f"Lapicque: {name}={value} must be positive")
+        # With a learnable beta the dependent one is worked out from it at every step.
+        self.learn_beta, self._dependent = learn_beta, "R" if given == {"beta", "C"} else "C"
+        if "beta" not in given:
+            self._register("beta", torch.exp(-self.time_step / (self.R * self.C)), learn_beta)
+        else:
+            self._register(self._dependent, self._from_beta(), False)
+
+    def _from_beta(self) -> Tensor:
+        """Return R or C, whichever depends on the decay rate."""
+        other = self.C if self._dependent == "R" else self.R
+        return self.time_step / (other * torch.log(1 / self.beta.clamp(0, 1)))
+
+    def __getattr__(self, name: str) -> Any:
+        if self.__dict__.get("learn_beta") and name == self._dependent:
+            return self._from_beta()
+        return super().__getattr__(name)
+
+    def _save_to_state_dict(self, *args: Any) -> None:
+        self._buffers[self._dependent] = getattr(self, self._dependent).detach()
+        super()._save_to_state_dict(*args)
+
+    def _decays(self) -> States:
+        if self.learn_beta:
+            rate = -torch.log(self.beta.clamp(0, 1))
+            return self.R, rate / self.time_step, self.time_step, 1 - rate
+        RC = self.R * self.C
+        return self.R, 1 / RC, self.time_step, 1 - self.time_step / RC
+
+    def forward(self, input_: Tensor, mem: State = None) -> Output:
+        """Advance by one time step.
+
+        :param input_: input current ``[B, ...]`` in ampere
+        :param mem: membrane potential in volt that broadcasts to the input's shape; default the
+            last call's, or zeros
+        :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
+            unless ``output=True``
+        """
+        return self._call(input_, mem)
+
+    init_lapicque = LIF.init_states

@@ -1,0 +1,340 @@
+"""The parents of all neurons: parameters, firing, reset, and the one forward skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .._torch import autocast_on, check_graph
+from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
+from . import equations
+from .states import Stateful
+
+# What neurons are given and give.
+Parameter = float | Tensor
+Surrogate = Any  # any form that surrogate.as_spike_function takes
+Quantiser = Callable[[Tensor], Tensor] | bool
+State = Tensor | None
+States = tuple[Tensor, ...]
+Output = Tensor | States
+
+
+class SpikingNeuron(Stateful):
+    r"""Parent of every spiking neuron: threshold, firing, reset and hidden states.
+
+    A neuron fires when its membrane potential :math:`U` exceeds its threshold,
+
+    .. math:: S[t] = \Theta(U[t] - U_{\rm thr}),
+
+    and is reset by one of these mechanisms, where :math:`R[t] = S[t-1]`:
+
+    * ``"subtract"``: the threshold is taken off, :math:`U[t] \gets U[t] - R[t] U_{\rm thr}`;
+    * ``"zero"``: the membrane starts again from zero (what exactly is set to zero is part of each
+      model, and stands in its documentation);
+    * ``"none"``: nothing happens; the neuron is a leaky integrator with spikes.
+
+    States are plain tensors. They move with ``.to()``, and are in no ``state_dict``, pickle or
+    copy: a copied or loaded neuron starts reset. A call without states carries on from the last
+    call's. New states have the device and dtype of the input; under autocast they stay float32.
+
+    The arguments below are shared by all neurons.
+
+    :param threshold: firing threshold :math:`U_{\rm thr}`, in units of the membrane, a number or
+        a tensor that broadcasts to one sample; default 1
+    :param spike_grad: surrogate gradient in any form of :mod:`snntorch.surrogate`; default
+        :func:`~snntorch.surrogate.atan`
+    :param surrogate_disable: fire without any surrogate, so that spikes carry no gradient
+    :param init_hidden: keep the states inside the neuron and return spikes only, as
+        ``nn.Sequential`` needs
+    :param inhibition: let only the neuron with the highest membrane of each sample fire; those
+        that are held back are reset as if they had fired (with ``reset_delay=False`` only the
+        one that fires is reset)
+    :param learn_threshold: make the threshold a learnable parameter
+    :param reset_mechanism: ``"subtract"``, ``"zero"`` or ``"none"``; may be set later
+    :param state_quant: callable that quantises every new state, see
+        :func:`~snntorch.functional.quant.state_quant`; False for none
+    :param output: with ``init_hidden=True``, return the states too
+    :param graded_spikes_factor: what spikes are multiplied by
+    :param learn_graded_spikes_factor: make that factor a learnable parameter
+    :raises ValueError: an unknown reset mechanism or surrogate name
+    :raises TypeError: an argument of another type
+    """
+
+    reset_dict: ClassVar[dict[str, int]] = {"subtract": 0, "zero": 1, "none": 2}
+    """The number by which ``state_dict`` stores each reset mechanism."""
+
+    reset_delay: bool = True
+
+    _zero_first: ClassVar[bool] = False  # whether the "zero" reset precedes the update
+
+    _update: Callable[[Tensor, States], States]
+
+    threshold: Tensor
+    graded_spikes_factor: Tensor
+    reset_mechanism_val: Tensor
+
+    def __init__(
+        self,
+        threshold: Parameter = 1.0,
+        spike_grad: Surrogate = None,
+        surrogate_disable: bool = False,
+        init_hidden: bool = False,
+        inhibition: bool = False,
+        learn_threshold: bool = False,
+        reset_mechanism: str = "subtract",
+        state_quant: Quantiser = False,
+        output: bool = False,
+        graded_spikes_factor: Parameter = 1.0,
+        learn_graded_spikes_factor: bool = False,
+    ) -> None:
+        super().__init__()
+        if state_quant and not callable(state_quant):
+            raise TypeError(
+                f"{self._name}: state_quant={state_quant!r} is not callable; pass False or what "
+                "functional.quant.state_quant(...) returns"
+            )
+        self.spike_grad = no_surrogate if surrogate_disable else as_spike_function(spike_grad)
+        self.surrogate_disable, self.state_quant = surrogate_disable, state_quant
+        self.init_hidden, self.output, self.inhibition = init_hidden, output, inhibition
+        self._register("threshold", threshold, learn_threshold)
+        self._register("graded_spikes_factor", graded_spikes_factor, learn_graded_spikes_factor)
+        self.register_buffer("reset_mechanism_val", torch.zeros((), dtype=torch.long))
+        self.reset_mechanism = reset_mechanism
+        self._begin()
+
+    # Parameters ------------------------------------------------------------------------------
+
+    def _register(self, name: str, value: Parameter, learn: bool) -> None:
+        """Own a copy of ``value`` as a parameter or a buffer."""
+        if value is None or isinstance(value, str | bool):
+            raise TypeError(f"{self._name}: {name}={value!r}; a number or a tensor is needed")
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            value = torch.as_tensor(value, dtype=torch.get_default_dtype())
+        value = value.detach().clone()
+        if learn:
+            self.register_parameter(name, nn.Parameter(value))
+        else:
+            self.register_buffer(name, value)
+
+    @property
+    def reset_mechanism(self) -> str:
+        """``"subtract"``, ``"zero"`` or ``"none"``; may be set at any time."""
+        return self._reset_mechanism
+
+    @reset_mechanism.setter
+    def reset_mechanism(self, mechanism: str) -> None:
+        if mechanism not in self.reset_dict:
+            raise ValueError(
+                f"{self._name}: reset_mechanism={mechanism!r} must be one of "
+                f"{', '.join(map(repr, self.reset_dict))}"
+            )
+        self._reset_mechanism = mechanism
+        self.reset_mechanism_val.fill_(self.reset_dict[mechanism])
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        if not self.reset_mechanism_val.is_meta:
+            self.reset_mechanism = list(self.reset_dict)[int(self.reset_mechanism_val)]
+
+    def extra_repr(self) -> str:
+        """Return the parameters as ``print(net)`` shows them."""
+        parts = [f"reset_mechanism={self.reset_mechanism!r}"]
+        for name, value in (*self._parameters.items(), *self._buffers.items()):
+            if value is not None and value.is_floating_point() and name != "graded_spikes_factor":
+                shape = value.is_meta or value.dim()
+                parts.append(f"{name}={tuple(value.shape) if shape else f'{value.item():.4g}'}")
+        return ", ".join(sorted(parts))
+
+    def _initial_state(self, *sizes: int) -> Tensor:
+        return self.threshold.new_zeros(sizes)
+
+    # Firing and reset ------------------------------------------------------------------------
+
+    def fire(self, mem: Tensor) -> Tensor:
+        """Return the spikes of a membrane potential.
+
+        :param mem: membrane potential, any shape that the threshold broadcasts to
+        :returns: spikes of the same shape, times the graded spikes factor
+        """
+        return self.spike_grad(mem - self.threshold) * self.graded_spikes_factor
+
+    def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
+        """Return the spikes of a membrane potential, at most one in each sample.
+
+        :param batch_size: number of samples, the first dimension of ``mem``
+        :param mem: membrane potential ``[batch_size, ...]``
+        :returns: spikes of the same shape: those of the neuron with the highest membrane above
+            its threshold, times the graded spikes factor
+        """
+        return self._winners(batch_size, mem) * self.graded_spikes_factor
+
+    def _winners(self, batch_size: int, mem: Tensor) -> Tensor:
+        overdrive = (mem - self.threshold).reshape(batch_size, -1)
+        first = overdrive.argmax(dim=1, keepdim=True)
+        winner = torch.zeros_like(overdrive).scatter(1, first, 1.0)
+        return (self.spike_grad(overdrive) * winner).reshape(mem.shape)
+
+    def mem_reset(self, mem: Tensor) -> Tensor:
+        """Return the reset signal of a membrane potential: who stands above the threshold.
+
+        :param mem: membrane potential, any shape that the threshold broadcasts to
+        :returns: 1 where the neuron is to be reset, 0 elsewhere, without gradient
+        """
+        overdrive = mem.detach() - self.threshold.detach()
+        if isinstance(self.spike_grad, SpikeGrad):
+            return heaviside_step(overdrive)
+        return self.spike_grad(overdrive).detach()
+
+    # One time step ---------------------------------------------------------------------------
+
+    def _state_shape(self, x: Tensor) -> torch.Size:
+        return x.shape
+
+    def _reset(self, new: States, old: States, fired: Tensor) -> States:
+        if self.reset_mechanism == "subtract":
+            return *new[:-1], equations.subtract(new[-1], fired, self.threshold)
+        return *new[:-1], equations.zero(new[-1], fired)
+
+    def _observed(self, mem: Tensor) -> Tensor:
+        """Return the membrane that decides over spikes."""
+        return mem
+
+    def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+        """Advance by one time step; return spikes and new states."""
+        resets = self.reset_mechanism != "none"
+        if not (resets and self.reset_delay):
+            new = self._update(x, old)
+        else:
+            fired = self.mem_reset(old[-1])
+            if self._zero_first and self.reset_mechanism == "zero":
+                new = self._update(x, (*old[:-1], equations.zero(old[-1], fired)))
+            else:
+                new = self._reset(self._update(x, old), old, fired)
+        if self.state_quant:
+            new = tuple(map(self.state_quant, new))
+        mem = self._observed(new[-1])
+        if self.inhibition:
+            spk = self._winners(mem.shape[0] if mem.dim() > 1 else 1, mem)
+        else:
+            spk = self.spike_grad(mem - self.threshold)
+        if resets and not self.reset_delay:
+            # Here the reset is part of the step, and its gradient goes through the surrogate.
+            new = self._reset(new, old, spk)
+        return spk * self.graded_spikes_factor, new
+
+    def _call(self, input_: Tensor, *given: State) -> Output:
+        """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
+        x = self._as_current(input_)
+        shape = self._state_shape(x)
+        explicit = any(state is not None for state in given)
+        if explicit and self.init_hidden:
+            raise TypeError(
+                f"{self._name}: states ({', '.join(self.states)}) were passed with "
+                "init_hidden=True; leave them out, or build the neuron with init_hidden=False"
+            )
+        self._check_parameters(shape)
+        named = zip(self.states, given, strict=True)
+        old = tuple(self._fitting(name, state, x, shape) for name, state in named)
+        spk, new = self._step(x, old)
+        out = (spk, *new)
+        self._remember(out[-len(self.states) :], explicit)
+        return spk if self.init_hidden and not self.output else out
+
+    def _as_current(self, input_: Tensor) -> Tensor:
+        """Return the input as a floating point tensor."""
+        if not isinstance(input_, Tensor):
+            raise TypeError(
+                f"{self._name}: the input is a {type(input_).__name__}, not a tensor; a layer "
+                "before it that returns spikes and states needs init_hidden=True and output=False"
+            )
+        if input_.is_complex():
+            raise TypeError(f"{self._name}: the input is {input_.dtype}; it must be real")
+        if not input_.is_floating_point():
+            return input_.to(self.threshold.dtype)
+        if input_.dtype in (torch.float16, torch.bfloat16) and autocast_on(input_.device.type):
+            # A membrane kept in half precision changes spikes.
+            return input_.float()
+        return input_
+
+    def _check_parameters(self, shape: torch.Size) -> None:
+        """Raise if a parameter does not broadcast to the states' shape."""
+        for name, value in (*self._parameters.items(), *self._buffers.items()):
+            if value is None or not value.dim() or torch.jit.is_tracing():
+                continue
+            try:
+                value.expand(shape)
+            except RuntimeError:
+                raise ValueError(
+                    f"{self._name}: {name} of shape {tuple(value.shape)} does not broadcast to "
+                    f"the shape {tuple(shape)} of the membrane; it needs one value, or one for "
+                    "each neuron in the last dimensions"
+                ) from None
+
+    def _fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
+        """Return a state to start from, of the given shape."""
+        state = self._newest(name) if given is None else given
+        if state is None:
+            return x.new_zeros(shape)
+        if not isinstance(state, Tensor):
+            raise TypeError(
+                f"{self._name}: state {name} is a {type(state).__name__}, not a tensor; pass what "
+                "the neuron returned or its init method gives, one tensor for each state"
+            )
+        check_graph(state, self._name)
+        if state.shape == shape:
+            return state
+        try:
+            return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
+        except RuntimeError:
+            left = "; it is left from an earlier call: reset it first with utils.reset(net)"
+            raise ValueError(
+                f"{self._name}: state {name} of shape {tuple(state.shape)} does not broadcast to "
+                f"the shape {tuple(shape)} that the input calls for{left if given is None else ''}"
+            ) from None
+
+
+class LIF(SpikingNeuron):
+    """Parent of the leaky integrate-and-fire neurons: a membrane that decays by a rate ``beta``.
+
+    :param beta: decay rate of the membrane per time step, clamped to [0, 1] in use, a number or a
+        tensor that broadcasts to one sample
+    :param learn_beta: make the decay rate a learnable parameter
+
+    The other arguments are those of :class:`SpikingNeuron`.
+    """
+
+    beta: Tensor
+
+    _equation: Callable[..., Any]  # the model's step in equations.py
+
+    def __init__(
+        self,
+        beta: Parameter,
+        threshold: Parameter = 1.0,
+        spike_grad: Surrogate = None,
+        surrogate_disable: bool = False,
+        init_hidden: bool = False,
+        inhibition: bool = False,
+        learn_beta: bool = False,
+        learn_threshold: bool = False,
+        reset_mechanism: str = "subtract",
+        state_quant: Quantiser = False,
+        output: bool = False,
+        graded_spikes_factor: Parameter = 1.0,
+        learn_graded_spikes_factor: bool = False,
+    ) -> None:
+        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
+        reset = learn_threshold, reset_mechanism, state_quant, output
+        super().__init__(*firing, *reset, graded_spikes_factor, learn_graded_spikes_factor)
+        self._register("beta", beta, learn_beta)
+
+    def _decays(self) -> States:
+        """Return what the equation takes after the states."""
+        return (self.beta.clamp(0, 1),)
+
+    def _update(self, x: Tensor, states: States) -> States:
+        new = type(self)._equation(x, *states, *self._decays())
+        return new if isinstance(new, tuple) else (new,)

@@ -1,0 +1,98 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .equations import lstm_cell
+from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
+
+
+class SpikingLSTM(SpikingNeuron):
+    """Parent of the spiking LSTMs: a cell state ``syn``, and a hidden state ``mem`` that fires."""
+
+    states = ("syn", "mem")
+
+    def _gates(self, x: Tensor, mem: Tensor) -> States:
+        """Return what goes into the input, forget, candidate and output gates."""
+        raise NotImplementedError
+
+    def _update(self, x: Tensor, states: States) -> States:
+        syn, mem = states
+        into, forget, candidate, out = self._gates(x, mem)
+        syn = lstm_cell(syn, into.sigmoid(), forget.sigmoid(), candidate.tanh())
+        return syn, out.sigmoid() * syn.tanh()
+
+
+class SLSTM(SpikingLSTM):
+    r"""Spiking long short-term memory: an LSTM cell whose hidden state fires.
+
+    .. math::
+
+        i[t+1] &= \sigma(W_{ii} X[t+1] + b_{ii} + W_{hi} U[t] + b_{hi}) \\
+        f[t+1] &= \sigma(W_{if} X[t+1] + b_{if} + W_{hf} U[t] + b_{hf}) \\
+        g[t+1] &= \tanh(W_{ig} X[t+1] + b_{ig} + W_{hg} U[t] + b_{hg}) \\
+        o[t+1] &= \sigma(W_{io} X[t+1] + b_{io} + W_{ho} U[t] + b_{ho}) \\
+        I_{\rm syn}[t+1] &= f[t+1] \odot I_{\rm syn}[t] + i[t+1] \odot g[t+1] \\
+        U[t+1] &= o[t+1] \odot \tanh(I_{\rm syn}[t+1]) - R[t+1] U_{\rm thr}
+
+    By default there is no reset. With ``reset_mechanism="zero"`` the new membrane is set to zero
+    where :math:`R[t+1] = S[t]` is one.
+
+    :param input_size: number of inputs
+    :param hidden_size: number of neurons
+    :param bias: whether the gates have biases
+
+    The other arguments are those of :class:`SpikingNeuron`. The weights are those of
+    ``nn.LSTMCell``, in the attribute ``lstm_cell``.
+
+    Example::
+
+        lstm = snn.SLSTM(input_size=784, hidden_size=100, threshold=0.1)
+        syn, mem = lstm.init_slstm()
+        for step in range(num_steps):
+            spk, syn, mem = lstm(x[step], syn, mem)
+
+    Source: S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9 (1997)
+    1735-1780.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        threshold: Parameter = 1.0,
+        spike_grad: Surrogate = None,
+        surrogate_disable: bool = False,
+        init_hidden: bool = False,
+        inhibition: bool = False,
+        learn_threshold: bool = False,
+        reset_mechanism: str = "none",
+        state_quant: Quantiser = False,
+        output: bool = False,
+    ) -> None:
+        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
+        super().__init__(*firing, learn_threshold, reset_mechanism, state_quant, output)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        self.lstm_cell = nn.LSTMCell(input_size, hidden_size, bias)
+
+    def _state_shape(self, x: Tensor) -> torch.Size:
+        return torch.Size((*x.shape[:-1], self.hidden_size))
+
+    def _gates(self, x: Tensor, mem: Tensor) -> States:
+        cell = self.lstm_cell
+        from_input = F.linear(x, cell.weight_ih, cell.bias_ih)
+        return (from_input + F.linear(mem, cell.weight_hh, cell.bias_hh)).chunk(4, dim=-1)
+
+    def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
+        """Advance by one time step.
+
+        :param input_: input ``[B, input_size]``
+        :param syn: cell state that broadcasts to ``[B, hidden_size]``; default the last call's, or
+            zeros
+        :param mem: membrane potential, likewise
+        :returns: ``spk, syn, mem``, each ``[B, hidden_size]``; ``spk`` alone with
+            ``init_hidden=True`` unless ``output=True``
+        """
+        return self._call(input_, syn, mem)
+
+    init_slstm = SpikingNeuron.init_states

@@ -1,0 +1,63 @@
+"""What differs between releases of torch, or has no public name there."""
+
+from functools import cache, partial
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+
+def is_compiling() -> bool:
+    """Tell whether torch.compile or torch.export is tracing; False before torch 2.1."""
+    compiler = getattr(torch, "compiler", None)
+    return compiler is not None and compiler.is_compiling()
+
+
+def autocast_on(device_type: str) -> bool:
+    """Tell whether autocast is on for a type of device."""
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled()
+
+
+def check_graph(state: Tensor, neuron: str) -> None:
+    """Refuse a state that autograd cannot take; give one whose graph is gone an error of its own,
+    should a backward pass reach it."""
+    if is_compiling():
+        return
+    if state.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            f"{neuron}: a state is left from inference_mode and cannot take part in training; "
+            "reset the states first with utils.reset(net)"
+        )
+    if torch.is_grad_enabled() and _graph_is_gone(state):
+        state.register_hook(partial(_refuse, neuron))
+
+
+def _refuse(neuron: str, grad: Tensor) -> NoReturn:
+    raise RuntimeError(
+        f"{neuron}: backward reached a state from before an earlier backward, which freed that "
+        "state's graph; between sequences reset the states with utils.reset(net), or go on from "
+        "their values with utils.detach(net) or state.detach()"
+    )
+
+
+def _graph_is_gone(tensor: Tensor) -> bool:
+    """Tell whether a backward pass has freed the graph behind a tensor."""
+    # The nearest operations tell: one that saved a tensor for its backward no longer has it.
+    nodes: list[Any] = [] if tensor.grad_fn is None else [tensor.grad_fn]
+    for node in nodes:
+        try:
+            for name in _saved(node.__class__):
+                getattr(node, name)
+        except RuntimeError:
+            return True
+        if len(nodes) < 8:
+            nodes += [following for following, _ in node.next_functions if following is not None]
+    return False
+
+
+@cache
+def _saved(node: type) -> list[str]:
+    return [name for name in dir(node) if name.startswith("_saved_") or name == "saved_tensors"]

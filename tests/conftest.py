@@ -1,0 +1,40 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from models import MODELS
+
+# The first example pays for imports and warm-up; the same examples on every run.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")
+
+# The tensors are tiny, and the tests run in several processes: threads only wait for each other.
+torch.set_num_threads(1)
+
+
+# Compiled kernels stay out of the user's folder, and serve the next run.
+CACHE = Path(__file__).parent.parent / ".pytest_cache" / "kernels"
+os.environ.setdefault("SNNTORCH_CACHE_DIR", str(CACHE))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def pytest_generate_tests(metafunc):
+    """A test that asks for ``model`` runs over all of them; with ``reset`` and ``delay``, over
+    all that each of them takes."""
+    names = metafunc.fixturenames
+    if "delay" in names:
+        cases = [
+            pytest.param(model, reset, delay, id=f"{model.id}-{reset}-{'late' if delay else 'now'}")
+            for model in MODELS
+            for reset in ("subtract", "zero", "none")
+            for delay in ((True, False) if model.delay else (True,))
+        ]
+        metafunc.parametrize("model, reset, delay", cases)
+    elif "model" in names:
+        metafunc.parametrize("model", MODELS, ids=lambda model: model.id)

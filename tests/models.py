@@ -1,0 +1,150 @@
+"""The step-wise neurons, one row each: every contract test runs over all rows."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+import snntorch as snn
+
+COMMON = {"threshold", "graded_spikes_factor", "reset_mechanism_val"}
+
+
+@dataclass(frozen=True)
+class Model:
+    id: str
+    cls: str
+    kwargs: dict[str, Any]
+    states: tuple[str, ...]
+    keys: set[str]  # of the state_dict beside COMMON
+    shape: tuple[int, ...] = (5,)
+    hidden: tuple[int, ...] = (5,)
+    delay: bool = False  # whether it takes reset_delay
+    vectors: tuple[str, ...] = ("threshold",)  # what may be given for each neuron
+    fired: tuple[int, ...] | None = field(default=None)  # shape of the spikes, if pooled
+
+    def make(self, **kwargs):
+        return getattr(snn, self.cls)(**{**self.kwargs, **kwargs})
+
+    def init(self, neuron, *sizes):
+        return getattr(neuron, f"init_{self.cls.lower()}")(*sizes)
+
+    def input(self, *lead, seed=0, dtype=torch.float32):
+        """Return input that makes the neuron fire now and then; ``lead`` as in [T, B]."""
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn((*lead, *self.shape), generator=generator, dtype=torch.float64)
+        return (0.35 + 0.9 * x).to(dtype)
+
+
+_CONV = {"shape": (2, 4, 4), "hidden": (2, 4, 4)}
+_FEEDBACK = {"recurrent.weight", "recurrent.bias"}
+_LSTM = {f"lstm_cell.{kind}_{side}" for kind in ("weight", "bias") for side in ("ih", "hh")}
+_CONV_LSTM = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "threshold": 0.1}
+_LINEAR = {"linear_features": 5}
+_CONV2D = {"conv2d_channels": 2, "kernel_size": 3}
+_ONE = {"all_to_all": False, "V": 0.4}
+_B = {"beta": 0.9}
+_AB = {"alpha": 0.8, "beta": 0.9}
+_SM, _PM, _PSM = ("syn", "mem"), ("spk", "mem"), ("spk", "syn", "mem")
+_RC = {"beta", "time_step", "R", "C"}
+_TB, _TAB = ("threshold", "beta"), ("threshold", "alpha", "beta")
+
+MODELS = [
+    Model("leaky", "Leaky", _B, ("mem",), {"beta"}, delay=True, vectors=_TB),
+    Model("leaky-image", "Leaky", _B, ("mem",), {"beta"}, **_CONV, delay=True),
+    Model("lapicque", "Lapicque", {"R": 5.1, "C": 5e-3, "time_step": 5e-3}, ("mem",), _RC),
+    Model("lapicque-beta", "Lapicque", {**_B, "threshold": 0.1}, ("mem",), _RC, vectors=_TB),
+    Model("synaptic", "Synaptic", _AB, _SM, {"alpha", "beta"}, delay=True, vectors=_TAB),
+    Model(
+        "alpha",
+        "Alpha",
+        {"alpha": 0.9, "beta": 0.8, "threshold": 0.5},
+        ("syn_exc", "syn_inh", "mem"),
+        {"alpha", "beta"},
+    ),
+    Model(
+        "rleaky-one",
+        "RLeaky",
+        {**_B, **_ONE},
+        _PM,
+        {"beta", "V", "recurrent.V"},
+        delay=True,
+        vectors=(*_TB, "V"),
+    ),
+    Model("rleaky-linear", "RLeaky", {**_B, **_LINEAR}, _PM, {"beta", *_FEEDBACK}, delay=True),
+    Model(
+        "rleaky-conv", "RLeaky", {**_B, **_CONV2D}, _PM, {"beta", *_FEEDBACK}, **_CONV, delay=True
+    ),
+    Model(
+        "rsynaptic-one",
+        "RSynaptic",
+        {**_AB, **_ONE},
+        _PSM,
+        {"alpha", "beta", "V", "recurrent.V"},
+        delay=True,
+        vectors=(*_TAB, "V"),
+    ),
+    Model(
+        "rsynaptic-linear",
+        "RSynaptic",
+        {**_AB, **_LINEAR},
+        _PSM,
+        {"alpha", "beta", *_FEEDBACK},
+        delay=True,
+    ),
+    Model(
+        "rsynaptic-conv",
+        "RSynaptic",
+        {**_AB, **_CONV2D},
+        _PSM,
+        {"alpha", "beta", *_FEEDBACK},
+        **_CONV,
+        delay=True,
+    ),
+    Model(
+        "slstm",
+        "SLSTM",
+        {"input_size": 5, "hidden_size": 7, "threshold": 0.1},
+        _SM,
+        _LSTM,
+        hidden=(7,),
+    ),
+    Model(
+        "sconv2dlstm",
+        "SConv2dLSTM",
+        _CONV_LSTM,
+        _SM,
+        {"conv.weight", "conv.bias"},
+        shape=(2, 4, 4),
+        hidden=(3, 4, 4),
+    ),
+    Model(
+        "sconv2dlstm-pool",
+        "SConv2dLSTM",
+        {**_CONV_LSTM, "max_pool": 2},
+        _SM,
+        {"conv.weight", "conv.bias"},
+        shape=(2, 4, 4),
+        hidden=(3, 4, 4),
+        fired=(3, 2, 2),
+    ),
+]
+
+
+def states_of(out):
+    """Split what a neuron returns into spikes and states as given to the next call."""
+    return out if isinstance(out, tuple) else (out,)
+
+
+def roll(model, neuron, x, state=None):
+    """Run with explicit states over the first dimension of ``x``.
+
+    :returns: spikes and states, each stacked over time, and the last states
+    """
+    state = states_of(model.init(neuron)) if state is None else state
+    steps = []
+    for x_t in x:
+        out = neuron(x_t, *state)
+        steps.append(out)
+        state = out if model.states[0] == "spk" else out[1:]
+    return [torch.stack(each) for each in zip(*steps, strict=True)], state

@@ -1,0 +1,194 @@
+"""The quickstart, the digits that come with it, and the examples of the documentation."""
+
+import gzip
+import importlib.util
+import os
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SUBSET = ROOT / "examples" / "data" / "mnist"
+FULL = ROOT.parent / "shared" / "data" / "mnist"
+SIZES = {"train": 5000, "t10k": 1000}
+
+
+def load_script(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+quickstart = load_script(ROOT / "examples" / "quickstart.py")
+
+
+def idx(array):
+    """The IDX file of a uint8 array, as bytes."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+IMAGES = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8)
+LABELS = np.array([7, 0], np.uint8)
+
+
+def write_mnist(folder, images=IMAGES, labels=LABELS, part="train"):
+    (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+    (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+
+
+@pytest.mark.parametrize("suffix, pack", [("", bytes), (".gz", gzip.compress)])
+def test_read_idx(tmp_path, suffix, pack):
+    (tmp_path / f"digits{suffix}").write_bytes(pack(idx(IMAGES)))
+    np.testing.assert_array_equal(quickstart.read_idx(tmp_path, "digits", ndim=3), IMAGES)
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("digits", b"\0\0\x0d" + idx(IMAGES)[3:], "no IDX file of bytes in 3 dimensions"),
+        ("digits", idx(LABELS), "no IDX file of bytes in 3 dimensions"),
+        ("digits", b"<html>", "no IDX file of bytes in 3 dimensions"),
+        ("digits", b"", "no IDX file of bytes in 3 dimensions"),
+        ("digits", idx(IMAGES)[:10], "no IDX file of bytes in 3 dimensions"),
+        ("digits", idx(IMAGES)[:-1], "too early or too late"),
+        ("digits", idx(IMAGES) + b"\0", "too early or too late"),
+        ("digits.gz", idx(IMAGES), "cannot be read .*fetch the file again"),
+        ("digits.gz", gzip.compress(idx(IMAGES))[:-9], "cannot be read .*fetch the file again"),
+        ("other", idx(IMAGES), r"has no digits.gz and no digits: name the folder"),
+    ],
+)
+def test_read_idx_names_the_bad_file(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        quickstart.read_idx(tmp_path, "digits", ndim=3)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_load_mnist_scales_to_one(tmp_path):
+    write_mnist(tmp_path)
+    pixels, labels = quickstart.load_mnist(tmp_path, "train").tensors
+    np.testing.assert_array_equal(pixels[:, 0].numpy(), IMAGES / np.float32(255))
+    assert labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize(
+    "images, labels",
+    [
+        (IMAGES[:, :27], LABELS),
+        (IMAGES, LABELS[:1]),
+        (IMAGES, LABELS + 3),
+        (IMAGES[:0], LABELS[:0]),
+    ],
+    ids=["small images", "too few labels", "letters", "empty"],
+)
+def test_load_mnist_refuses_other_data(tmp_path, images, labels):
+    write_mnist(tmp_path, images, labels)
+    with pytest.raises(ValueError, match="expected train images of 28 x 28 pixels"):
+        quickstart.load_mnist(tmp_path, "train")
+
+
+def test_a_bad_folder_ends_with_one_clear_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        quickstart.main(["--data", str(tmp_path)])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "--data" in error and str(tmp_path) in error and "name the folder" in error
+
+
+@pytest.mark.parametrize("part, count", SIZES.items())
+def test_subset_is_balanced(part, count):
+    images, labels = quickstart.load_mnist(SUBSET, part).tensors
+    assert images.shape == (count, 1, 28, 28)
+    assert Counter(labels.tolist()) == dict.fromkeys(range(10), count // 10)
+    assert images.min() == 0 and images.max() == 1
+    assert len(images.flatten(1).unique(dim=0)) == count
+
+
+def test_subset_is_small():
+    assert sum(path.stat().st_size for path in SUBSET.glob("*.gz")) < 2_000_000
+
+
+@pytest.mark.skipif(not FULL.is_dir(), reason="needs the full MNIST")
+def test_subset_is_what_the_script_draws():
+    drawn = dict(load_script(SUBSET / "draw_subset.py").draw(FULL))
+    assert sorted(drawn) == sorted(path.name for path in SUBSET.glob("*.gz"))
+    for name, content in drawn.items():
+        assert gzip.decompress((SUBSET / name).read_bytes()) == content
+
+
+@pytest.mark.skipif(not FULL.is_dir(), reason="needs the full MNIST")
+@pytest.mark.parametrize("part", SIZES)
+def test_subset_comes_from_mnist(part):
+    def pairs(folder):
+        images = quickstart.read_idx(folder, f"{part}-images-idx3-ubyte", ndim=3)
+        labels = quickstart.read_idx(folder, f"{part}-labels-idx1-ubyte", ndim=1)
+        return {(image.tobytes(), label) for image, label in zip(images, labels, strict=True)}
+
+    assert pairs(SUBSET) < pairs(FULL)
+
+
+@pytest.fixture
+def few_digits(tmp_path):
+    """A folder with the first digits of the subset."""
+    for part, count in {"train": 640, "t10k": 100}.items():
+        images = quickstart.read_idx(SUBSET, f"{part}-images-idx3-ubyte", ndim=3)
+        labels = quickstart.read_idx(SUBSET, f"{part}-labels-idx1-ubyte", ndim=1)
+        write_mnist(tmp_path, images[:count], labels[:count], part)
+    return tmp_path
+
+
+def test_quickstart_learns_from_few_digits(few_digits, capsys):
+    output = few_digits / "new" / "folder"
+    options = ["--epochs", "3", "--steps", "10", "--batch-size", "64"]
+    folders = ["--data", str(few_digits), "--output", str(output)]
+    losses, accuracy = quickstart.main([*options, *folders])
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert (output / "quickstart.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert f"Test accuracy: {accuracy:.2%}\n" in printed
+    assert str(output / "quickstart.png") in printed
+
+
+@pytest.mark.slow
+def test_quickstart_reads_nine_of_ten_digits(tmp_path):
+    _, accuracy = quickstart.main(["--output", str(tmp_path)])
+    assert accuracy >= 0.9
+
+
+def python_blocks(path):
+    """The Python examples of a reStructuredText page."""
+    _, *parts = path.read_text().split(".. code-block:: python\n\n")
+    for part in parts:
+        lines = part.splitlines(keepends=True)
+        end = next((i for i, line in enumerate(lines) if line[:1] not in " \n"), len(lines))
+        yield textwrap.dedent("".join(lines[:end]))
+
+
+def test_example_of_the_readme_learns():
+    (block,) = python_blocks(ROOT / "README.rst")
+    command = [sys.executable, "-W", "error", "-c", block]
+    # Tests run side by side: threads that wait for each other would take most of the time.
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout.removeprefix("Accuracy: ")) > 0.8
+
+
+def test_states_by_hand_on_the_quickstart_page():
+    *_, block = python_blocks(ROOT / "docs" / "quickstart.rst")
+    names = {}
+    exec(block, names)
+    net = names["Net"]()
+    spikes = net(torch.rand(4, 784), num_steps=7)
+    assert spikes.shape == (7, 4, 10)
+    spikes.sum().backward()
+    for neurons in (net.hidden_neurons, net.output_neurons):
+        assert neurons.beta.grad.abs().sum() > 0
