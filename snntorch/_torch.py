@@ -5,12 +5,24 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def is_compiling() -> bool:
     """Tell whether torch.compile or torch.export is tracing; False before torch 2.1."""
     compiler = getattr(torch, "compiler", None)
     return compiler is not None and compiler.is_compiling()
+
+
+def is_traced() -> bool:
+    """Tell whether something follows the operations of tensors, which a kernel is hidden from."""
+    return bool(
+        is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
+    )
 
 
 def autocast_on(device_type: str) -> bool:

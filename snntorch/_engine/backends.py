@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from types import ModuleType
 
+from torch import Tensor
+
+from .._neurons.neurons import SpikingNeuron, States
 from .._torch import is_compiling
 from . import cpu, reference
-from .problem import Problem, Solution
+from .problem import Problem, Solution, problem
 
 # In order of preference; the last one takes everything.
 BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
@@ -39,6 +43,12 @@ def use_backend(name: str | None) -> Iterator[None]:
         _chosen.reset(token)
 
 
+def _explicit(name: str | None = None) -> str | None:
+    # torch.compile cannot read a context variable.
+    chosen = None if is_compiling() else _chosen.get()
+    return check(name) or chosen or check(os.environ.get("SNNTORCH_BACKEND") or None)
+
+
 def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     """Return the name of the backend for a problem, and why a preferred one cannot take it.
 
@@ -46,16 +56,22 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
         ``SNNTORCH_BACKEND``, or the first that does not refuse
     :raises ValueError: an unknown name, or an explicit choice that refuses
     """
-    # torch.compile cannot read a context variable.
-    chosen = None if is_compiling() else _chosen.get()
-    explicit = check(name) or chosen or check(os.environ.get("SNNTORCH_BACKEND") or None)
-    reason = None
+    explicit, reason = _explicit(name), None
     for each in [explicit] if explicit else BACKENDS:
         refusal = BACKENDS[each].refuses(problem)
         if refusal is None:
             return each, reason
         reason = reason or refusal
     raise ValueError(f"backend={explicit!r} cannot run this layer: {reason}; leave the choice out")
+
+
+def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
+    """Return the spikes and new states of one step in a fused call; None where none can take it."""
+    stated = problem(neuron, x, 1, True, states)
+    if _explicit() == reference.NAME or stated.recurrent is not None or cpu.refuses(stated):
+        return None
+    solution = cpu.solve(replace(stated, only_spikes=True), single=True)
+    return solution.spikes, solution.states[stated.feeds_back :]
 
 
 def solve(problem: Problem, name: str | None = None) -> Solution:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import is_compiling
+from .._torch import is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
 from . import fused
 from .feedback import FEEDBACKS
-from .kernels import CHUNK, MODELS, Spec, arrays, source
+from .kernels import MODELS, Spec, arrays, source
 from .problem import Problem, Solution
 
 NAME = "numba"
 
 # A run is cut into at most so many parts, of at least so many updates.
 PARTS, TASK = 8, 32_768
+# Neurons that a kernel takes through time together: the more, the longer the stretches of memory
+# that it reads and writes; yet their states are to stay in the cache, and every thread wants some.
+LEAST, MOST = 8192, 16_384
 
 
 def refuses(problem: Problem) -> str | None:
@@ -56,7 +60,7 @@ def refuses(problem: Problem) -> str | None:
         return "tensors are of a subclass"
     if not x.numel() or not problem.states[-1].numel():
         return "there are no neurons"
-    if is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+    if is_traced():
         return "it is being traced"
     if spike_grad is not no_surrogate:
         if not isinstance(spike_grad, SpikeGrad):
@@ -73,7 +77,7 @@ def _unavailable() -> str | None:
     try:
         spec = Spec("float32", "leaky", "none", True, frozenset())
         _kernel(spec, False)(
-            *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 4, 0, 1, 1, 0, 1
+            *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 4, 0, 1, 1, 1, 0, 1
         )
     except Exception as error:
         reason = f"Numba cannot be used here ({type(error).__name__}: {error})"
@@ -95,8 +99,12 @@ def _parameters(problem: Problem) -> dict[str, Tensor]:
     return {**named, "threshold": problem.threshold, "factor": problem.factor}
 
 
-def solve(problem: Problem) -> Solution:
-    """Run a layer's sequence in one fused pass."""
+def solve(problem: Problem, single: bool = False) -> Solution:
+    """Run a layer's sequence in one fused pass.
+
+    :param single: run one step of a static input, whose spikes have no time dimension, for a
+        caller that may let go of the input
+    """
     x, shape = problem.x, problem.states[-1].shape
     order = list(range(len(shape)))
     if problem.recurrent is None:
@@ -105,35 +113,62 @@ def solve(problem: Problem) -> Solution:
     parameters = _parameters(problem)
     vectors = {name: p for name, p in parameters.items() if p.numel() > 1}
     depth = max((p.dim() for p in vectors.values()), default=0)
-    neurons = shape[len(shape) - depth :] if straight else shape
-    if not vectors or neurons.numel() < 256:
-        neurons = shape
+    neurons = _row(shape, depth) if vectors and straight else shape
     flat = {
-        name: _laid_out(p.expand(neurons), order if len(neurons) == len(shape) else None)
+        name: _laid_out(p.expand(neurons), None if straight else order)
         if name in vectors
         else p.reshape(1).to(x.dtype)
         for name, p in parameters.items()
     }
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]
-    source = weakref.ref(x)
-    states = [_laid_out(state, order) for state in problem.states]
+    source = _weakly(x)
+    states = [_laid_out(state, None if straight else order) for state in problem.states]
     back = [order.index(d) for d in range(len(shape))]
+    spec = Spec(
+        dtype=str(x.dtype).removeprefix("torch."),
+        model=str(problem.model),
+        reset=problem.reset,
+        delay=problem.delay,
+        vectors=frozenset(vectors),
+        dense=problem.recurrent is not None,
+    )
     scan = fused.Scan(
-        backend=sys.modules[__name__],
+        run=Run,
         problem=replace(problem, x=x.new_empty(0), states=()),
+        spec=spec,
         source=lambda: _permuted(source(), axes),
         rows=shape.numel() // neurons.numel(),
         shape=torch.Size(shape[d] for d in order),
-        parameters=tuple(flat),
-        vectors=frozenset(vectors),
+        single=single,
     )
     outs = scan(_permuted(x, axes), states, list(flat.values()), problem.weights)
-    over_time = [0, *(1 + d for d in back)]
+    over_time = back if single else [0, *(1 + d for d in back)]
     count = 1 + len(scan.traced)
     spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
     finals = tuple(_permuted(final, back) for final in outs[count:])
     return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+@cache
+def _row(shape: torch.Size, depth: int) -> torch.Size:
+    """Return the shape over which parameters with values in the last dimensions are laid out: a
+    few samples, which a kernel can take together, or all of them."""
+    neurons = shape[len(shape) - depth :]
+    samples, size = shape.numel() // neurons.numel(), neurons.numel()
+    together = next((n for n in range(MOST // size, 0, -1) if samples % n == 0), 1)
+    return shape if together * size < 256 else torch.Size((together, *neurons))
+
+
+def _weakly(x: Tensor) -> Callable[[], Tensor | None]:
+    """Return a function that gives a tensor while it lives and is as it was."""
+    reference, version = weakref.ref(x), None if x.is_inference() else x._version
+
+    def source() -> Tensor | None:
+        alive = reference()
+        return alive if alive is not None and alive._version == version else None
+
+    return source
 
 
 def _permuted(tensor: Any, order: list[int]) -> Any:
@@ -192,20 +227,20 @@ class Run:
         number = getattr(np, spec.dtype)
         tail = [parameter.numpy() for parameter in parameters] + [number(q) for q in slope]
         neurons = size // rows
-        units = rows * -(-neurons // CHUNK)
-        # The parts, each with sums of its own, depend on the problem alone: so do the results.
-        parts = max(1, min(PARTS, units, at_once * size // TASK))
-        edges = [units * i // parts for i in range(parts + 1)]
         lengths = [neurons if n[4:] in spec.vectors else 1 for n in kinds["sums"]]
-        self.sums = [[np.zeros(length, number) for length in lengths] for _ in range(parts)]
+        parts = _parts(neurons, rows, at_once)
+        self.sums = [[np.zeros(length, number) for length in lengths] for _ in parts]
         self.calls = [
-            ((*head, *self.sums[i], *tail), (neurons, edges[i], edges[i + 1])) for i in range(parts)
+            ((*head, *sums, *tail), part) for sums, part in zip(self.sums, parts, strict=True)
         ]
 
     def take(self, begin: int, steps: int) -> None:
         """Take the steps from ``begin`` on, forward or backward."""
         calls = [(*arrays, begin, steps, *part) for arrays, part in self.calls]
         threads = min(len(calls), torch.get_num_threads())
+        if threads == 1:
+            _run_all(self.kernel, calls)
+            return
         shares = [calls[i::threads] for i in range(threads)]
         waiting = [_pool(threads - 1).submit(_run_all, self.kernel, each) for each in shares[1:]]
         _run_all(self.kernel, shares[0])
@@ -217,6 +252,17 @@ class Run:
         return [torch.from_numpy(np.sum(each, 0)) for each in zip(*self.sums, strict=True)]
 
 
+@cache
+def _parts(neurons: int, rows: int, at_once: int) -> list[tuple[int, int, int, int]]:
+    """Cut a run into parts, each with sums of its own, by the problem alone: so its results do
+    not depend on the number of threads."""
+    chunk = min(MOST, max(LEAST, rows * neurons // 4))
+    units = rows * -(-neurons // chunk)
+    parts = max(1, min(PARTS, units, at_once * rows * neurons // TASK))
+    edges = [units * i // parts for i in range(parts + 1)]
+    return [(neurons, chunk, *edge) for edge in pairwise(edges)]
+
+
 def _run_all(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
     for call in calls:
         kernel(*call)
@@ -225,7 +271,7 @@ def _run_all(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
 def _flat(tensor: Tensor, size: int) -> tuple[np.ndarray, int]:
     """Return a tensor's memory as a flat array, and its stride in time."""
     if tensor.numel() == size:
-        return tensor.contiguous().view(-1).numpy(), 0
+        return tensor.reshape(-1).numpy(), 0
     if not tensor[0].is_contiguous():
         tensor = (
             tensor[:1].contiguous().expand_as(tensor)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..surrogate import SpikeGrad
-from . import reference
+from . import memory, reference
 from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
-from .kernels import INLINED, MODELS, Spec, reads_x
+from .kernels import INLINED, Spec, reads_x
 from .problem import Problem
 
 
@@ -20,18 +21,20 @@ from .problem import Problem
 class Scan:
     """How a layer's sequence is to be run; calling it runs it."""
 
-    backend: Any
+    run: Callable[..., Any]
+    """The backend's ``Run``."""
     problem: Problem
     """What is run, without its input and states."""
+    spec: Spec
+    """What the kernels of both directions share."""
     source: Callable[[], Tensor | None]
     """The input as it is given to the call, while somebody else holds it."""
     rows: int
     """How often the parameters of the neurons repeat over the sample batch."""
     shape: torch.Size
     """Shape of the states, in the order in which they lie in memory."""
-    parameters: tuple[str, ...]
-    vectors: frozenset[str]
-    """Parameters that have a value for each neuron."""
+    single: bool
+    """Whether this is one step by itself, whose input and spikes have no time dimension."""
 
     def __call__(
         self,
@@ -46,36 +49,20 @@ class Scan:
         """
         return _Fused.apply(self, x, *states, *parameters, *weights)
 
-    def spec(self, dtype: torch.dtype, **kwargs: Any) -> Spec:
-        return Spec(
-            dtype=str(dtype).removeprefix("torch."),
-            model=str(self.problem.model),
-            reset=self.problem.reset,
-            delay=self.problem.delay,
-            vectors=self.vectors,
-            dense=self.dense,
-            **kwargs,
-        )
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """States as the problem orders them, by their names in the equation."""
-        names = MODELS[str(self.problem.model)][0]
-        return ("spk", *names) if self.problem.feeds_back else names
-
     @property
     def traced(self) -> tuple[str, ...]:
         """States whose trace is returned."""
-        return () if self.problem.only_spikes else MODELS[str(self.problem.model)][0]
+        return () if self.problem.only_spikes else self.spec.states
 
     @property
-    def num_steps(self) -> int:
-        return self.problem.num_steps
+    def over_time(self) -> tuple[int, ...]:
+        """Shape of spikes and traces."""
+        return self.shape if self.single else (self.problem.num_steps, *self.shape)
 
     @property
-    def dense(self) -> bool:
-        """Whether the feedback is a product over neurons."""
-        return self.problem.recurrent is not None
+    def at_once(self) -> int:
+        """How many steps a kernel takes in one call: after each, a dense feedback is worked out."""
+        return 1 if self.spec.dense else self.problem.num_steps
 
     def feedback(self, weights: Sequence[Tensor]) -> LinearFeedback | ConvFeedback:
         """Return the product of a dense feedback."""
@@ -84,8 +71,44 @@ class Scan:
 
     def split(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
         """Return states, parameters and weights."""
-        a, b = len(self.kept), len(self.kept) + len(self.parameters)
+        a = len(self.spec.kept)
+        b = a + len(self.spec.per_neuron)
         return tensors[:a], tensors[a:b], tensors[b:]
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """What the forward pass writes, and what it keeps for the backward pass."""
+
+    spec: Spec
+    traces: tuple[str, ...]
+    saves: tuple[str, ...]
+    """Names of traces, with ``x`` if it is read again."""
+    backward: Spec
+    """The backward kernel, as far as it is known."""
+
+
+@cache
+def _forward(spec: Spec, traced: tuple[str, ...], single: bool, need: tuple[bool, ...]) -> _Forward:
+    names = ("x", *spec.kept, *spec.per_neuron, "weight", "bias")
+    needs = {name for name, needed in zip(names, need, strict=False) if needed}
+    backward = replace(spec, wanted=frozenset(needs & {"x", *spec.per_neuron}))
+    # What the backward pass reads: the membrane that fired, and old states where it must.
+    instant = not spec.delay and spec.reset != "none"
+    saved = {"u" if instant else "mem", *backward.olds} if needs else set()
+    saved |= {"spk"} if needs & {"weight", "bias"} else set()
+    stores = (saved - {"spk"}) | set(traced)
+    reads = ("x",) if needs and (single or reads_x(backward)) else ()
+    return _Forward(
+        replace(spec, stores=frozenset(stores)),
+        ("spk", *sorted(stores)),
+        (*sorted(saved), *reads),
+        backward,
+    )
+
+
+# What a backward kernel takes beside what the forward pass knew of it.
+_backward = cache(replace)
 
 
 class _Fused(torch.autograd.Function):
@@ -93,106 +116,81 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, scan: Scan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         states, parameters, weights = scan.split(tensors)
-        names = ("x", *scan.kept, *scan.parameters, "weight", "bias")
-        needs = {n for n, need in zip(names, ctx.needs_input_grad[1:], strict=False) if need}
-        known = {"x", *scan.parameters}
-        spec = scan.spec(x.dtype, wanted=frozenset(needs & known))
-        # What the backward pass reads: the membrane that fired, and old states where it must.
-        instant = not spec.delay and spec.reset != "none"
-        saved = {"u" if instant else "mem", *spec.olds} if needs else set()
-        saved |= {"spk"} if needs & {"weight", "bias"} else set()
-        stores = (saved - {"spk"}) | set(scan.traced)
-        over_time = (scan.num_steps, *scan.shape)
-        traces = {name: x.new_empty(over_time) for name in ("spk", *sorted(stores))}
-        kept = {f"at_{n}": s.detach().clone() for n, s in zip(scan.kept, states, strict=True)}
+        plan = _forward(scan.spec, scan.traced, scan.single, ctx.needs_input_grad[1:])
+        traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
         timed = {"x": x, **{f"to_{name}": trace for name, trace in traces.items()}}
-        if scan.dense:
+        names = scan.spec.kept
+        kept = {f"at_{n}": s.detach().clone() for n, s in zip(names, states, strict=True)}
+        if scan.spec.dense:
             timed["feedback"] = x.new_empty(scan.shape)
-        run = scan.backend.Run(
-            scan.spec(x.dtype, stores=frozenset(stores)),
-            False,
-            timed,
-            {},
-            kept,
-            parameters,
-            (),
-            scan.rows,
-            1 if scan.dense else scan.num_steps,
-        )
-        if scan.dense:
+        run = scan.run(plan.spec, False, timed, {}, kept, parameters, (), scan.rows, scan.at_once)
+        if scan.spec.dense:
             feedback = scan.feedback(weights)
-            for t in range(scan.num_steps):
+            for t in range(scan.problem.num_steps):
                 feedback.forward(kept["at_spk"], timed["feedback"])
                 run.take(t, 1)
         else:
-            run.take(0, scan.num_steps)
-        saves = {n: traces[n] for n in saved}
-        saves |= {"x": x} if reads_x(spec) else {}
-        ctx.scan, ctx.spec, ctx.names = scan, spec, tuple(saves)
-        ctx.save_for_backward(*tensors, *saves.values())
-        finals = [kept[f"at_{n}"].view(scan.shape) for n in scan.kept]
-        return traces["spk"], *(traces[n] for n in scan.traced), *finals
+            run.take(0, scan.problem.num_steps)
+        ctx.scan, ctx.plan = scan, plan
+        saved = (x if name == "x" else traces[name] for name in plan.saves)
+        ctx.save_for_backward(*tensors, *saved)
+        finals = (state.view(scan.shape) for state in kept.values())
+        return traces["spk"], *(traces[name] for name in scan.traced), *finals
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         scan: Scan = ctx.scan
-        count = len(ctx.saved_tensors) - len(ctx.names)
+        plan: _Forward = ctx.plan
+        count = len(ctx.saved_tensors) - len(plan.saves)
         states, parameters, weights = scan.split(ctx.saved_tensors[:count])
-        saved = dict(zip(ctx.names, ctx.saved_tensors[count:], strict=True))
+        saved = dict(zip(plan.saves, ctx.saved_tensors[count:], strict=True))
         if torch.is_grad_enabled():
             x = saved["x"] if "x" in saved else scan.source()
             return None, *_differentiably(scan, x, states, parameters, grads, ctx)
         u = saved["u"] if "u" in saved else saved["mem"]
-        names = ("spk", *scan.traced)
-        given = {n: g for n, g in zip(names, grads, strict=False) if g is not None}
+        outputs = ("spk", *scan.traced)
+        given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
         timed = {"to_u": u, **{f"g_{name}": grad for name, grad in given.items()}}
-        timed |= {"x": saved["x"]} if reads_x(ctx.spec) else {}
+        timed |= {"x": saved["x"]} if "x" in saved else {}
         slope, values = _slope(scan, u, parameters, timed)
-        spec = replace(
-            ctx.spec,
+        spec = _backward(
+            plan.backward,
             slope=slope,
             parameters=len(values),
             given=frozenset(given),
-            static=scan.problem.static,
+            static=scan.problem.static and not scan.single,
         )
         if "x" in spec.wanted:
-            timed["to_x"] = u.new_zeros(scan.shape) if scan.problem.static else torch.empty_like(u)
-        if scan.dense:
-            timed["to_feedback"] = torch.empty_like(u)
-        finals = dict(zip(scan.kept, grads[len(names) :], strict=True))
-        first = dict(zip(scan.kept, states, strict=True))
+            alike = u.new_zeros(scan.shape) if spec.static else memory.empty(u.shape, u)
+            timed["to_x"] = alike
+        if spec.dense:
+            timed["to_feedback"] = memory.empty(u.shape, u)
+        size, names = scan.shape.numel(), spec.kept
+        first = dict(zip(names, states, strict=True))
         kept = {
-            f"at_{n}": u.new_zeros(u[0].numel()) if g is None else g.reshape(-1).clone()
-            for n, g in finals.items()
+            f"at_{n}": u.new_zeros(size) if g is None else g.reshape(-1).clone()
+            for n, g in zip(names, grads[len(outputs) :], strict=True)
         }
-        run = scan.backend.Run(
-            spec,
-            True,
-            {**timed, **{f"old_{n}": saved[n] for n in spec.olds}},
-            {f"old_{n}": first[n] for n in spec.olds},
-            kept,
-            parameters,
-            values,
-            scan.rows,
-            1 if scan.dense else scan.num_steps,
-        )
+        timed |= {f"old_{name}": saved[name] for name in spec.olds}
+        before = {f"old_{name}": first[name] for name in spec.olds}
+        run = scan.run(spec, True, timed, before, kept, parameters, values, scan.rows, scan.at_once)
         d_weights: list[Tensor | None] = [None for _ in weights]
-        if scan.dense:
+        if spec.dense:
             feedback, d_feedback = scan.feedback(weights), timed["to_feedback"]
-            for t in reversed(range(scan.num_steps)):
+            for t in reversed(range(scan.problem.num_steps)):
                 run.take(t, 1)
                 feedback.backward(d_feedback[t], kept["at_spk"])
             if "spk" in saved:
-                before = torch.cat((first["spk"].view(1, *scan.shape), saved["spk"][:-1]))
-                d_weights[:] = feedback.d_weights(d_feedback, before)[: len(weights)]
+                spikes = torch.cat((first["spk"].view(1, *scan.shape), saved["spk"][:-1]))
+                d_weights[:] = feedback.d_weights(d_feedback, spikes)[: len(weights)]
         else:
-            run.take(0, scan.num_steps)
+            run.take(0, scan.problem.num_steps)
         learnt = dict(zip(spec.learns, run.summed(), strict=True))
         return (
             None,
             timed.get("to_x"),
-            *(kept[f"at_{n}"] for n in scan.kept),
-            *(learnt.get(name) for name in scan.parameters),
+            *kept.values(),
+            *(learnt.get(name) for name in spec.per_neuron),
             *d_weights,
         )
 
@@ -206,12 +204,12 @@ def _differentiably(
     ctx: Any,
 ) -> list[Tensor | None]:
     """Return the gradients of the inputs on the graph, by running the reference again."""
-    if x is None or scan.dense:
+    if x is None or scan.spec.dense:
         raise RuntimeError(
             "a fused sequence is differentiated twice only without a dense feedback, and while "
             "its input is held by somebody; run it with backend='reference'"
         )
-    lead = () if scan.problem.static else (scan.num_steps,)
+    lead = () if scan.problem.static else (scan.problem.num_steps,)
     with torch.enable_grad():
         # Views of their own: a state may have come from the same input, by an earlier call.
         inputs = [each.view_as(each) for each in (x, *states, *parameters)]
@@ -249,7 +247,7 @@ def _slope(
     function, values = spike_grad.function, spike_grad.parameters
     if function in INLINED and not any(isinstance(value, Tensor) for value in values):
         return function.__name__, values
-    threshold = parameters[scan.parameters.index("threshold")]
-    rows = u.reshape(len(u), -1, len(threshold))
+    threshold = parameters[scan.spec.per_neuron.index("threshold")]
+    rows = u.reshape(-1, len(threshold))
     timed["slopes"] = spike_grad.slope(rows - threshold).reshape(u.shape)
     return "given", ()

@@ -18,8 +18,6 @@ from textwrap import dedent, indent
 from .. import surrogate
 from .._neurons import equations
 
-CHUNK = 1024
-
 # States and decays of each model, by the names that its equation and adjoint use.
 MODELS = {
     "leaky": (("mem",), ("beta",)),
@@ -82,6 +80,11 @@ class Spec:
     @property
     def feeds_back(self) -> bool:
         return self.model in ("rleaky", "rsynaptic")
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """States in the order of the neuron's call."""
+        return ("spk", *self.states) if self.feeds_back else self.states
 
     @property
     def per_neuron(self) -> tuple[str, ...]:
@@ -216,13 +219,14 @@ def reads_x(spec: Spec) -> bool:
     return spec.model in ("lapicque", "alpha") and bool(set(spec.decays) & spec.wanted)
 
 
+@cache
 def arrays(spec: Spec, backward: bool) -> dict[str, tuple[str, ...]]:
     """Return the names of a kernel's arrays by kind, in the order in which it takes them.
 
     ``timed`` arrays are flat with a time stride each; ``before`` are timed ones that are read one
     step earlier, with the initial state apart; ``kept`` hold one step; ``sums`` one chunk.
     """
-    at = tuple(f"at_{s}" for s in (*spec.states, *(("spk",) if spec.feeds_back else ())))
+    at = tuple(f"at_{s}" for s in spec.kept)
     if not backward:
         stores = tuple(f"to_{s}" for s in ("u", *spec.states) if s in spec.stores)
         timed = ["x", *(["feedback"] if spec.dense else []), "to_spk", *stores]
@@ -247,12 +251,12 @@ def step({step_arguments}):
 
 @njit(nogil=True, cache={cache}, error_model="numpy")
 def scan({arguments}):
-    chunks = (N + {CHUNK} - 1) // {CHUNK}
+    chunks = (N + size - 1) // size
 {buffers}
     for unit in range(first, last):
         row, chunk = unit // chunks, unit % chunks
-        low = chunk * {CHUNK}
-        high = min(N, low + {CHUNK})
+        low = chunk * size
+        high = min(N, low + size)
         start, stop = row * N + low, row * N + high
 {begin}
         for i in range(steps):
@@ -278,7 +282,7 @@ def source(spec: Spec, backward: bool, cache: bool) -> str:
         *(f"{a}_out" for a in kinds["sums"]),
         *(f"{p}_" for p in spec.per_neuron),
         *scalars,
-        "begin, steps, N, first, last",
+        "begin, steps, N, size, first, last",
     ]
     begin = [f"{a} = {a}_[start:stop]" for a in kinds["kept"]]
     begin += [f"p_{p} = {p}_[low:high]" for p in spec.per_neuron if p in spec.vectors]
@@ -297,12 +301,11 @@ def source(spec: Spec, backward: bool, cache: bool) -> str:
             end += [f"{a}_out[0] += {a}.sum()"]
     text = _TEMPLATE.format(
         cache=cache,
-        CHUNK=CHUNK,
         step_arguments=", ".join([*every, *parameters, *scalars]),
         arguments=", ".join(arguments),
         body=indent("\n".join(loads + body), " " * 8),
         buffers=indent(
-            "\n".join(f"{a}_buffer = np.empty({CHUNK}, F)" for a in kinds["sums"]), " " * 4
+            "\n".join(f"{a}_buffer = np.empty(size, F)" for a in kinds["sums"]), " " * 4
         ),
         begin=indent("\n".join(begin), " " * 8),
         t="begin + steps - 1 - i" if backward else "begin + i",

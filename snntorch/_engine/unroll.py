@@ -6,13 +6,14 @@ One function, :func:`_plan`, decides for each layer what happens to it: hoist, f
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from warnings import warn
 
 import torch
@@ -25,9 +26,9 @@ from torch.nn.utils import parametrize
 from .. import utils
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.states import Stateful
-from .._torch import is_compiling
+from .._torch import is_compiling, is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
-from . import backends
+from . import backends, memory
 from .problem import Problem, problem
 
 # Layers that may see all time steps at once ---------------------------------------------------
@@ -82,6 +83,9 @@ _FOLDS = {
     **_each("Dropout Dropout1d Dropout2d Dropout3d", _Fold(-1, random=True)),
     **_each("AlphaDropout FeatureAlphaDropout", _Fold(-1, random=True)),
 }
+
+# Layers that compute nothing.
+_VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten)
 
 # The plan -------------------------------------------------------------------------------------
 
@@ -220,6 +224,73 @@ def _inseparable(stages: list[Stage]) -> str | None:
 # Running it -----------------------------------------------------------------------------------
 
 
+# Layers that run one after the other over many steps take them in pieces of so many bytes: what
+# lies between them stays in the cache, and without a graph needs little memory.
+PIECE = 2 << 20
+
+
+class _Split(torch.autograd.Function):
+    """Cut in time."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
+        return x.tensor_split(pieces)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return _Join.apply(*grads), None
+
+
+class _Join(torch.autograd.Function):
+    """Put together in time."""
+
+    @staticmethod
+    def forward(ctx: Any, *pieces: Tensor) -> Tensor:
+        ctx.count = len(pieces)
+        shape = [sum(map(len, pieces)), *pieces[0].shape[1:]]
+        return torch.cat(pieces, out=memory.empty_alike(shape, pieces[0]))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return _Split.apply(grad, ctx.count)
+
+
+def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
+    """Return into how many pieces a sequence is to be cut for some layers."""
+    if sum(not isinstance(layer, _VIEWS) for layer in layers) < 2 or is_traced():
+        return 1
+    size = most = float(x.numel() * x.element_size())
+    for layer in layers:
+        for kind in ("features", "channels"):
+            if hasattr(layer, f"in_{kind}"):
+                size *= getattr(layer, f"out_{kind}") / getattr(layer, f"in_{kind}")
+        most = max(most, size)
+    return min(len(x), math.ceil(most / PIECE))
+
+
+def _fold(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """Run layers without states, one after the other, over all time steps."""
+    count = _pieces(layers, x)
+    if count == 1:
+        return _in_turn(layers, x)
+    if torch.is_grad_enabled():
+        return _Join.apply(*(_in_turn(layers, part) for part in _Split.apply(x, count)))
+    out, begin = torch.empty(0), 0
+    for part in x.tensor_split(count):
+        piece = _in_turn(layers, part)
+        if not begin:
+            out = memory.empty_alike([len(x), *piece.shape[1:]], piece)
+        out[begin : begin + len(piece)] = piece
+        begin += len(piece)
+    return out
+
+
+def _in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = _over_rows(layer, x.clone() if getattr(layer, "inplace", False) else x)
+    return x
+
+
 def _over_rows(layer: nn.Module, x: Tensor) -> Any:
     """Run a layer without states once over all time steps."""
     alone = _FOLDS[_class_of(layer)].alone
@@ -253,22 +324,37 @@ def _repeated(x: Tensor, num_steps: int) -> Tensor:
     return x.expand(num_steps, *x.shape).clone()
 
 
-def _run(stage: Stage, x: Any, num_steps: int, static: bool, backend: str | None) -> Any:
-    """Run one layer over all time steps.
+def _groups(plan: Plan) -> list[list[Stage]]:
+    """Take the layers one by one, and together those that are folded one after the other."""
+    groups: list[list[Stage]] = []
+    for stage in plan:
+        if groups and stage.how == groups[-1][0].how == "fold":
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+def _run(group: list[Stage], x: Any, num_steps: int, static: bool, backend: str | None) -> Any:
+    """Run a layer, or several that are folded, over all time steps.
 
     :param x: a tensor ``[T, ...]``, or a tuple of such, or a list over time; that of one step if
         static
     """
-    layer: Any = stage.module
-    if stage.how == "scan" and isinstance(x, Tensor):
+    how, layer = group[0].how, cast(Any, group[0].module)
+    if how == "fold" and isinstance(x, Tensor):
+        layers = [stage.module for stage in group]
+        return _fold(layers, x.expand(num_steps, *x.shape) if static else x)
+    if len(group) > 1:
+        for stage in group:
+            x = _run([stage], x, num_steps, False, backend)
+        return x
+    if how == "scan" and isinstance(x, Tensor):
         solution = backends.solve(_pose(layer, x, num_steps, static), backend)
         layer._remember(solution.states, explicit=False)
         return solution.spikes if solution.traces is None else (solution.spikes, *solution.traces)
-    if stage.how in ("hoist", "fold") and isinstance(x, Tensor):
-        if stage.how == "hoist":
-            return layer(x.clone() if getattr(layer, "inplace", False) else x)
-        x = x.expand(num_steps, *x.shape) if static else x
-        return _over_rows(layer, x.clone() if getattr(layer, "inplace", False) else x)
+    if how == "hoist":
+        return layer(x.clone() if getattr(layer, "inplace", False) else x)
     out = [layer(step) for step in _in_time(x, num_steps, static)]
     alike = all(isinstance(each, Tensor) and each.shape == out[0].shape for each in out)
     return torch.stack(out) if alike else out
@@ -366,12 +452,13 @@ def unroll(
     try:
         if reset:
             utils.reset(net)
-        for stage in plan:
-            if static and stage.how == "step" and out is not x:
+        for group in _groups(plan):
+            how = group[0].how
+            if static and how == "step" and out is not x:
                 # The layer may overwrite what a loop computes anew for it at each step.
                 out, static = _repeated(out, num_steps), False
-            out = _run(stage, out, num_steps, static, backend)
-            static = static and stage.how == "hoist"
+            out = _run(group, out, num_steps, static, backend)
+            static = static and how == "hoist"
         if static:
             return _repeated(out, num_steps)
         return _stacked(out) if isinstance(out, list) else out

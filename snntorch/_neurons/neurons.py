@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._torch import autocast_on, check_graph
+from .._torch import autocast_on, check_graph, is_traced
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from . import equations
 from .states import Stateful
@@ -20,6 +20,10 @@ Quantiser = Callable[[Tensor], Tensor] | bool
 State = Tensor | None
 States = tuple[Tensor, ...]
 Output = Tensor | States
+
+# Fewer elements are stepped in plain PyTorch: a fused call costs more, and a first loop does not
+# wait for Numba.
+FUSED = 16_384
 
 
 class SpikingNeuron(Stateful):
@@ -225,6 +229,14 @@ class SpikingNeuron(Stateful):
             new = self._reset(new, old, spk)
         return spk * self.graded_spikes_factor, new
 
+    def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+        """Run one step, in a fused call where that pays."""
+        if not is_traced() and x.numel() >= FUSED and x.device.type == "cpu":
+            from .._engine.backends import step
+
+            return step(self, x, old) or self._step(x, old)
+        return self._step(x, old)
+
     def _call(self, input_: Tensor, *given: State) -> Output:
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
         x = self._as_current(input_)
@@ -238,7 +250,7 @@ class SpikingNeuron(Stateful):
         self._check_parameters(shape)
         named = zip(self.states, given, strict=True)
         old = tuple(self._fitting(name, state, x, shape) for name, state in named)
-        spk, new = self._step(x, old)
+        spk, new = self._advance(x, old)
         out = (spk, *new)
         self._remember(out[-len(self.states) :], explicit)
         return spk if self.init_hidden and not self.output else out

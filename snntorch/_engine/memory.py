@@ -1,0 +1,57 @@
+"""Memory of large outputs, kept for the next: fresh pages cost more than the arithmetic."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# Below, the C library recycles by itself; above, it returns each block to the system.
+LEAST = 1 << 20
+# How much memory may wait for its next use.
+LIMIT = 1 << 29
+
+# Blocks that wait, by address, the longest first. Taking and giving are single operations on the
+# dictionary: a block may come back from any thread at any time.
+_idle: dict[int, Tensor] = {}
+
+
+def empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return an uninitialised tensor, on the CPU in memory that comes back when it is gone."""
+    size = torch.Size(shape).numel() * like.element_size()
+    if size < LEAST or like.device.type != "cpu":
+        return like.new_empty(shape)
+    block = _take(size)
+    if block is None:
+        block = torch.empty(size, dtype=torch.uint8)
+    # The tensor holds this array until the last view of it is gone.
+    array = block.numpy()[:size]
+    weakref.finalize(array, _give, block).atexit = False
+    return torch.from_numpy(array).view(like.dtype).view(shape)
+
+
+def empty_alike(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return the same with its dimensions in the order in which those of ``like`` lie in memory."""
+    order = sorted(range(like.dim()), key=like.stride().__getitem__, reverse=True)
+    dense = empty([shape[d] for d in order], like)
+    return dense.permute([order.index(d) for d in range(like.dim())])
+
+
+def _take(size: int) -> Tensor | None:
+    for address, block in reversed(list(_idle.items())):
+        if size <= block.numel() <= size + size // 4 and _idle.pop(address, None) is not None:
+            return block
+    return None
+
+
+def _give(block: Tensor) -> None:
+    _idle[block.data_ptr()] = block
+    waiting = list(_idle.items())
+    idle = sum(block.numel() for _, block in waiting)
+    for address, longest in waiting:
+        if idle <= LIMIT:
+            break
+        _idle.pop(address, None)
+        idle -= longest.numel()
