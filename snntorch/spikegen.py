@@ -191,8 +191,6 @@ def _latency_input(
         raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
     if not tau > 0:
         raise ValueError(f"tau is {tau}; expected a number above 0.")
-    if first_spike_time:
-        _unit_range(data)
     if num_steps is False:
         if normalize:
             raise ValueError(
@@ -210,6 +208,12 @@ def _unit_range(data: Tensor) -> None:
             f"data ranges from {data.min().item():g} to {data.max().item():g}; expected values "
             f"from 0 to 1: rescale it, or cut it with data.clamp(0, 1)."
         )
+
+
+def _stretch(time: Tensor, room: int) -> Tensor:
+    """Scale the latest time to the room there is."""
+    latest = time.max()
+    return time * room / latest.where(latest > 0, latest.new_tensor(1))
 
 
 def latency_code_linear(
@@ -230,7 +234,7 @@ def latency_code_linear(
     that a feature of 1 fires at :math:`t_1` and one of 0 nearly at the last step; if features
     above 1 lead to negative times, these are mapped linearly onto the steps.
 
-    :param data: features, any shape; from 0 to 1 if ``first_spike_time`` is given.
+    :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
     :param threshold: the :math:`\theta` to which smaller features are raised, between 0 and 1.
         Default: ``0.01``
@@ -244,10 +248,10 @@ def latency_code_linear(
     data, first, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
     if normalize:
         tau = room
-    time = torch.clamp_max(-tau * (data - 1), -tau * (threshold - 1)) + first
+    time = torch.clamp_max(-tau * (data - 1), -tau * (threshold - 1))
     if normalize and time.min() < 0:
-        time = (time - time.min()) * (1 / (time.max() - time.min())) * room
-    return time
+        time = _stretch(time - time.min(), room)
+    return time + first
 
 
 def latency_code_log(
@@ -269,7 +273,7 @@ def latency_code_log(
     :math:`x \le \theta`. Such features count as :math:`\theta + \epsilon`, the latest of all. With
     ``normalize=True``, :math:`\tau` is chosen so that the latest feature fires at the last step.
 
-    :param data: features, any shape; from 0 to 1 if ``first_spike_time`` is given.
+    :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
     :param threshold: threshold :math:`\theta`, between 0 and 1. Default: ``0.01``
     :param tau: time constant :math:`\tau` in time steps. Default: ``1``
@@ -289,9 +293,9 @@ def latency_code_log(
         )
     data = data.clamp(min=least)
     time = tau * torch.log(data / (data - threshold))
-    if normalize:
-        time = time * (room / time.max())
-    return time + first
+    # The order of additions is that of 1.0.0: it decides how a half is rounded.
+    time = time + first
+    return _stretch(time - first, room) + first if normalize else time
 
 
 def latency_code(
