@@ -608,7 +608,7 @@ def target_rate_code(
     Of the N steps from :math:`t_1` on,
 
     - ``"regular"`` fires at :math:`t_1 + \lfloor k / r \rfloor` for
-      :math:`k = 0, \dots, \lceil r N \rceil - 1`,
+      :math:`k = 0, \ldots, \lceil r N \rceil - 1`,
     - ``"uniform"`` at :math:`\lceil r N \rceil` different steps drawn at random,
     - ``"poisson"`` at each step independently with probability r.
 
