@@ -942,9 +942,10 @@ def frames(
     time_window = _count("time_window", time_window, 1)
     if len(_axes(axes)) != len(shape):
         raise ValueError(f"shape is {tuple(shape)}; expected a size for each of the axes {axes!r}.")
+    fields = events.dtype.names if isinstance(events, np.ndarray) else None
     places = []
     for axis in axes:
-        if axis not in (getattr(events, "dtype", np.dtype(int)).names or ()):
+        if axis not in (fields or ()):
             raise TypeError(
                 f"events has no field {axis!r}; expected a structured array with the fields of "
                 f"the axes {axes!r}."
