@@ -232,7 +232,8 @@ def latency_code_linear(
 
     With ``normalize=True``, :math:`\tau` is the number of steps after the first spike time, so
     that a feature of 1 fires at :math:`t_1` and one of 0 nearly at the last step; if features
-    above 1 lead to negative times, these are mapped linearly onto the steps.
+    above 1 lead to negative times, all times are mapped linearly onto the steps from
+    :math:`t_1` on.
 
     :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
@@ -570,7 +571,7 @@ def _trains(
     share: float,
     shape: Sequence[int],
     num_steps: int,
-    first_spike_time: int,
+    first: int,
     firing_pattern: str,
     generator: torch.Generator | None,
     device: torch.device | None = None,
@@ -578,19 +579,18 @@ def _trains(
     """Boolean spike trains that fire at a share of the steps, shape [num_steps, *shape]."""
     if firing_pattern not in _PATTERNS:
         raise ValueError(f"firing_pattern is {firing_pattern!r}; expected one of {_PATTERNS}.")
-    first = _first_step(first_spike_time, num_steps)
     steps = num_steps - first
     if firing_pattern == "poisson":
         probability = torch.full(tuple(shape), float(share), device=device)
         return rate(probability, num_steps, first_spike_time=first, generator=generator).bool()
-    # The small shift undoes the rounding of rates such as 0.07 * 100 = 7.000000000000001.
-    count = math.ceil(share * steps - 1e-6)
+    # The small factors undo the rounding of rates, as in 0.07 * 100 = 7.000000000000001.
+    count = math.ceil(share * steps * (1 - 1e-12))
     spikes = torch.zeros(num_steps, *shape, dtype=torch.bool, device=device)
     if firing_pattern == "uniform":
         order = torch.rand(steps, *shape, generator=generator, device=device).argsort(0)
         spikes[first:] = order < count
     elif count:
-        times = torch.arange(count, dtype=torch.float64) / share + 1e-6
+        times = torch.arange(count, dtype=torch.float64) / share * (1 + 1e-12)
         spikes[first + times.long().to(device)] = True
     return spikes
 
@@ -622,8 +622,8 @@ def target_rate_code(
     :raises ValueError: if an argument is out of its range.
     """
     num_steps = _count("num_steps", num_steps, 1)
-    share = _share("rate", rate)
-    spikes = _trains(share, (), num_steps, first_spike_time, firing_pattern, generator)
+    first = _first_step(first_spike_time, num_steps)
+    spikes = _trains(_share("rate", rate), (), num_steps, first, firing_pattern, generator)
     return spikes.to(torch.get_default_dtype()), spikes.nonzero().flatten()
 
 
@@ -722,25 +722,13 @@ def targets_rate(
             "0 and first_spike_time 0."
         )
     num_steps = _count("num_steps", num_steps, 1)
-    correct, incorrect = (
-        _trains(
-            share,
-            one_hot.shape,
-            num_steps,
-            first_spike_time,
-            firing_pattern,
-            generator,
-            one_hot.device,
-        )
-        for share in (correct_rate, incorrect_rate)
-    )
+    first = _first_step(first_spike_time, num_steps)
+    options = (one_hot.shape, num_steps, first, firing_pattern, generator, one_hot.device)
+    correct = _trains(correct_rate, *options)
+    incorrect = _trains(incorrect_rate, *options)
     spikes = correct.where(one_hot, incorrect)
-    silent, firing = spikes.split([first_spike_time, num_steps - first_spike_time])
-    levels = (
-        _levels(silent, on_target, off_target),
-        _levels(firing, on_target, off_target, interpolate),
-    )
-    return torch.cat(levels)
+    silent = _levels(spikes[:first], on_target, off_target)
+    return torch.cat([silent, _levels(spikes[first:], on_target, off_target, interpolate)])
 
 
 def targets_latency(
@@ -762,8 +750,8 @@ def targets_latency(
     """Spikes to aim at: the right class fires first, the others last.
 
     They are the :func:`latency` code of the one-hot code, whose options are documented there.
-    ``normalize=True`` puts the spikes at the first and the last step, and ``clip=True`` silences
-    the wrong classes.
+    ``normalize=True`` puts the spikes near the first and the last step, and ``clip=True``
+    silences the wrong classes.
 
     :param targets: class indices, shape [B].
     :param num_classes: number of classes C.

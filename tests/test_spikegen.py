@@ -512,6 +512,7 @@ def test_regular_trains_by_hand():
     assert times.tolist() == [0, 2, 5, 7]
     assert spikegen.target_rate_code(10, 2, 0.3)[1].tolist() == [2, 5, 8]
     assert spikegen.target_rate_code(4)[1].tolist() == [0, 1, 2, 3]
+    assert spikegen.target_rate_code(4, rate=1e-9)[1].tolist() == [0]
     spikes, times = spikegen.target_rate_code(4, rate=0)
     assert spikes.tolist() == [0, 0, 0, 0]
     assert times.numel() == 0
