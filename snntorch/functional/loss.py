@@ -401,33 +401,14 @@ class mse_membrane_loss(LossFunctions):
 
 
 def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
-    """The times of the first F spikes, [F, ...], of a record [T, ...]."""
+    """The times of the first F spikes, [F, ...], of a record [T, ...], with a slope of -1."""
+    spk_rec = spk_rec.to(torch.promote_types(spk_rec.dtype, torch.float32))
     seen = (spk_rec != 0).cumsum(0)
     # A spike comes after as many steps as have seen no more than the spikes before it.
     times = torch.stack([(seen <= before).sum(0) for before in range(spk_count)])
     times = times.clamp(max=len(spk_rec) - 1)
-    return times.to(torch.promote_types(spk_rec.dtype, torch.float32))
-
-
-class _SpikeTimeFunction(torch.autograd.Function):
-    """The slope of spike times: -1 at the step of each spike."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.shape = inputs[0].shape
-        ctx.rest = (None,) * (len(inputs) - 1)
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        (times,) = ctx.saved_tensors
-        each = (-1, *ctx.shape[1:])
-        at_spikes = grad.new_zeros(ctx.shape).scatter_add(
-            0, times.long().reshape(each), -grad.reshape(each)
-        )
-        return at_spikes, *ctx.rest
+    spikes = spk_rec.gather(0, times)
+    return times + (spikes.detach() - spikes)  # adds nothing but the slope
 
 
 class SpikeTime(nn.Module):
@@ -474,38 +455,28 @@ class SpikeTime(nn.Module):
     networks of spiking neurons", Neurocomputing 48 (2002) 17-37.
     """
 
-    class FirstSpike(_SpikeTimeFunction):
+    class FirstSpike:
         """``apply(spk_rec)``: the times of the first spikes, [B, C], of a record [T, B, C]."""
 
         @staticmethod
-        def forward(spk_rec: Tensor, device: Any = None) -> Tensor:
+        def apply(spk_rec: Tensor, device: Any = None) -> Tensor:
             return _spike_times(spk_rec, 1)[0]
 
-    class MultiSpike(_SpikeTimeFunction):
+    class MultiSpike:
         """``apply(spk_rec, spk_count)``: the times of the first F spikes, [F, B, C]."""
 
         @staticmethod
-        def forward(spk_rec: Tensor, spk_count: int, device: Any = None) -> Tensor:
+        def apply(spk_rec: Tensor, spk_count: int, device: Any = None) -> Tensor:
             return _spike_times(spk_rec, spk_count)
 
-    class Tolerance(torch.autograd.Function):
+    class Tolerance:
         """``apply(spk_time, target, tolerance)``: the times, set to targets less than
         ``tolerance`` away. The gradient passes as it is."""
 
-        generate_vmap_rule = True
-
         @staticmethod
-        def forward(spk_time: Tensor, target: Tensor, tolerance: float) -> Tensor:
+        def apply(spk_time: Tensor, target: Tensor, tolerance: float) -> Tensor:
             near = (spk_time - target).abs() < tolerance
-            return torch.where(near, target.to(spk_time), spk_time)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-            pass
-
-        @staticmethod
-        def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-            return grad, None, None
+            return torch.where(near, target + (spk_time - spk_time.detach()), spk_time)
 
     def __init__(
         self,
