@@ -271,9 +271,9 @@ def test_wrong_input():
         stdp_learner.stdp_conv2d_single_step(fc, x, out, None, None, 2.0, 2.0)
     with pytest.raises(TypeError, match=r"fc is a Conv2d; expected nn.Linear"):
         stdp_learner.mstdp_linear_single_step(conv, x, out, None, None, 2.0, 2.0)
-    with pytest.raises(ValueError, match=r"tau_post is 0.5; .* at least 1"):
+    with pytest.raises(ValueError, match=r"tau_post is 0.5; .* at least 1 time step"):
         STDPLearner(fc, snn.Leaky(0.5), 2.0, 0.5)
-    with pytest.raises(ValueError, match=r"tau_pre is 0; .* above 0"):
+    with pytest.raises(ValueError, match=r"tau_pre is 0; .* above 0 time steps"):
         stdp_learner.mstdp_linear_single_step(fc, x, out, None, None, 0, 2.0)
     with pytest.raises(ValueError, match=r"out_spike \(3, 2\); expected \[B, 3\] and \[B, 2\]"):
         linear(fc, x, out[:3], None, None, 2.0, 2.0)

@@ -1,6 +1,8 @@
 """Spike times and the losses on them; what all losses share is in test_loss.py."""
 
+import doctest
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -347,3 +349,9 @@ def test_wrong_targets():
             temporal()(SPIKES, torch.tensor([0, 3]))
         with pytest.raises(ValueError, match=r"spk_out has shape \(6, 2\)"):
             temporal()(SPIKES[..., 0], TARGETS)
+
+
+def test_the_examples_of_the_documentation():
+    page = Path(__file__).parent.parent / "docs" / "functional.rst"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert tried > 15 and failed == 0

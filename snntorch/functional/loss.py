@@ -419,7 +419,7 @@ class SpikeTime(nn.Module):
 
     .. math::
 
-        t_f = \min \left( \left\{ t : \textstyle\sum_{s \le t} S_s > f \right\}
+        t_f = \min \left( \left\{ t : \sum_{s=0}^{t} S_s > f \right\}
         \cup \{ T - 1 \} \right), \qquad
         \frac{\partial t_f}{\partial S_t} := \begin{cases}
         -1 & t = t_f \\

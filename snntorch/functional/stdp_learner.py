@@ -53,13 +53,17 @@ def _same(weight: Tensor) -> Tensor:
     return weight
 
 
-def _decay(tau: float, name: str, lowest: float) -> float:
-    if tau <= 0 or tau < lowest:
-        raise ValueError(
-            f"{name} is {tau!r}; expected a time constant in time steps, "
-            f"{f'at least {lowest}' if lowest else 'above 0'}."
-        )
-    return 1 - 1 / tau if lowest else math.exp(-1 / tau)
+def _euler_decay(tau: float, name: str) -> float:
+    """The decay of the equations above. Below 1 the trace would change its sign at every step."""
+    if not tau >= 1:
+        raise ValueError(f"{name} is {tau!r}; expected a time constant of at least 1 time step.")
+    return 1 - 1 / tau
+
+
+def _exponential_decay(tau: float, name: str) -> float:
+    if not tau > 0:
+        raise ValueError(f"{name} is {tau!r}; expected a time constant above 0 time steps.")
+    return math.exp(-1 / tau)
 
 
 def _follow(trace: Trace, decay: float, spike: Tensor) -> Tensor:
@@ -106,7 +110,7 @@ def stdp_linear_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""One step of the rule at the head of this page, for a fully connected synapse.
+    r"""One step of the rule at the head of this section, for a fully connected synapse.
 
     :param fc: the synapse; its weight is read and not changed.
     :param in_spike: spikes that it is given, shape [B, N].
@@ -122,8 +126,8 @@ def stdp_linear_single_step(
     :raises ValueError: for shapes that do not fit, or a time constant out of range.
     """
     before, after = _linear_spikes(fc, in_spike, out_spike)
-    pre = _follow(trace_pre, _decay(tau_pre, "tau_pre", 1), before)
-    post = _follow(trace_post, _decay(tau_post, "tau_post", 1), after)
+    pre = _follow(trace_pre, _euler_decay(tau_pre, "tau_pre"), before)
+    post = _follow(trace_post, _euler_decay(tau_post, "tau_post"), after)
     grown = torch.einsum("...m,...n->mn", after, pre)
     shrunk = torch.einsum("...m,...n->mn", post, before)
     weight = fc.weight.detach()
@@ -165,8 +169,8 @@ def mstdp_linear_single_step(
     synaptic plasticity", Neural Computation 19 (2007) 1468-1502.
     """
     before, after = _linear_spikes(fc, in_spike, out_spike)
-    pre = _follow(trace_pre, _decay(tau_pre, "tau_pre", 0), before)
-    post = _follow(trace_post, _decay(tau_post, "tau_post", 0), after)
+    pre = _follow(trace_pre, _exponential_decay(tau_pre, "tau_pre"), before)
+    post = _follow(trace_post, _exponential_decay(tau_post, "tau_post"), after)
     grown = after.unsqueeze(-1) * pre.unsqueeze(-2)
     shrunk = post.unsqueeze(-1) * before.unsqueeze(-2)
     weight = fc.weight.detach()
@@ -237,8 +241,8 @@ def _stdp_conv_single_step(
                 f"out_spike has shape {tuple(out_spike.shape)}; expected {expected}, what the "
                 f"convolution makes of in_spike."
             )
-        pre = _follow(trace_pre, _decay(tau_pre, "tau_pre", 1), before)
-        post = _follow(trace_post, _decay(tau_post, "tau_post", 1), after)
+        pre = _follow(trace_pre, _euler_decay(tau_pre, "tau_pre"), before)
+        post = _follow(trace_post, _euler_decay(tau_post, "tau_post"), after)
         # All pairs of places that share a weight: how a convolution sums the weight's gradient.
         pair = conv1d_weight if isinstance(conv, nn.Conv1d) else conv2d_weight
         shared = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
@@ -258,7 +262,7 @@ def stdp_conv2d_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the rule at the head of this page, for a two-dimensional convolution.
+    """One step of the rule at the head of this section, for a two-dimensional convolution.
 
     The arguments are those of :func:`stdp_linear_single_step`, but for the shapes: with ``conv``
     the synapse, ``in_spike`` is [B, C, H, W] and ``out_spike`` what the convolution makes of it.
@@ -285,7 +289,7 @@ def stdp_conv1d_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the rule at the head of this page, for a one-dimensional convolution.
+    """One step of the rule at the head of this section, for a one-dimensional convolution.
 
     As :func:`stdp_conv2d_single_step`, with an input of shape [B, C, L].
     """
@@ -310,29 +314,28 @@ def _spikes(value: Any) -> Tensor:
 class STDPLearner(nn.Module):
     r"""Watch a synapse and the neurons after it, and train the synapse by STDP.
 
-        It records the spikes at both ends as the network runs. A call of :meth:`step` then goes
-        through the recorded time steps by the rule at the head of this page::
+    It records the spikes at both ends as the network runs. A call of :meth:`step` then goes
+    through the recorded time steps by the rule at the head of this section::
 
-            learner = STDPLearner(synapse, lif, tau_pre=2.0, tau_post=2.0)
-            optimizer = torch.optim.SGD(synapse.parameters(), lr=0.01)
-            for x in spikes:  # time steps
-                lif(synapse(x))
-            optimizer.zero_grad()
-            learner.step(on_grad=True)
-            optimizer.step()
+        learner = STDPLearner(synapse, lif, tau_pre=2.0, tau_post=2.0)
+        optimizer = torch.optim.SGD(synapse.parameters(), lr=0.01)
+        for x in spikes:  # time steps
+            lif(synapse(x))
+        optimizer.zero_grad()
+        learner.step(on_grad=True)
+        optimizer.step()
 
-        Between independent sequences call :meth:`reset`.
+    The traces go on from call to call; between independent sequences call :meth:`reset`.
 
-        :param synapse: a Linear, Conv1d or Conv2d.
-        :param sn: the neurons after it; if they return a tuple its first entry are the spikes.
-        :param tau_pre: time constant of the traces before the synapse in time steps, at least 1.
-        :param tau_post: the same after the synapse.
-        :param f_pre: :math:`f_{
-    m pre}`, from the weight to a factor of its shape. Default: the weight
-        :param f_post: :math:`f_{
-    m post}`, likewise. Default: the weight
-        :raises TypeError: if ``synapse`` is another layer.
-        :raises ValueError: for a time constant below 1.
+    :param synapse: a Linear, Conv1d or Conv2d.
+    :param sn: the neurons after it; of a tuple that they return, the first entry are the spikes.
+    :param tau_pre: time constant of the traces before the synapse in time steps, at least 1.
+    :param tau_post: the same after the synapse.
+    :param f_pre: :math:`f_{\rm pre}`, from the weight to a factor of its shape. Default: the
+        weight itself
+    :param f_post: :math:`f_{\rm post}`, likewise. Default: the weight itself
+    :raises TypeError: if ``synapse`` is another layer.
+    :raises ValueError: for a time constant below 1.
     """
 
     def __init__(
@@ -347,7 +350,7 @@ class STDPLearner(nn.Module):
         super().__init__()
         _check_module(synapse, tuple(_SINGLE_STEPS), "synapse")
         for name, tau in (("tau_pre", tau_pre), ("tau_post", tau_post)):
-            _decay(tau, name, 1)
+            _euler_decay(tau, name)
         self.synapse = synapse
         self.tau_pre = tau_pre
         self.tau_post = tau_post
