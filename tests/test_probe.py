@@ -1,6 +1,8 @@
 """Monitors, against recordings of 1.0.0 and a loop that keeps everything itself."""
 
+import copy
 import json
+import pickle
 import warnings
 from pathlib import Path
 
@@ -81,6 +83,7 @@ def test_which_layers_are_monitored():
     for instance, names in (
         (nn.Linear, ["0", "2.0"]),
         ((nn.Linear, snn.Leaky), ["0", "1", "2.0", "2.1"]),
+        (nn.Linear | snn.Leaky, ["0", "1", "2.0", "2.1"]),
         (snn.LIF, ["1", "2.1"]),
         (None, ["", "2"]),  # the type of the network
         (nn.Conv2d, []),
@@ -209,6 +212,18 @@ def test_monitoring_changes_nothing(name):
     run(net, x)
     for tensor, grad in zip((x, *net.parameters()), expected, strict=True):
         torch.testing.assert_close(tensor.grad, grad)
+
+
+def test_a_copy_records_to_the_same_monitor():
+    net = network()
+    mon = probe.OutputMonitor(net, nn.Linear)
+    net(torch.rand(2, 5))
+    copy.deepcopy(net)(torch.rand(2, 5))
+    assert len(mon.records) == 4
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(net)
+    mon.remove_hooks()
+    assert len(pickle.loads(pickle.dumps(net))) == 3
 
 
 def test_gradient_of_data_is_none():

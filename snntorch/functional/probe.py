@@ -41,13 +41,14 @@ class BaseMonitor:
     better pass a function that detaches, such as ``lambda x: x.detach()``.
 
     ``monitored_layers`` lists the names of the layers as in ``net.named_modules()``, with ``""``
-    for ``net`` itself, and ``records`` all records.
+    for ``net`` itself, and ``records`` all records. A copy of the network records to the same
+    monitor, and a network that is monitored cannot be pickled: :meth:`remove_hooks` first.
 
     Arguments of every monitor:
 
     :param net: the network, or a single layer.
-    :param instance: type of the layers to monitor, or a tuple of types. Default: ``None``, the
-        type of ``net``
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
     :raises TypeError: if an argument is of a wrong type.
     """
 
@@ -103,11 +104,13 @@ class BaseMonitor:
         if not isinstance(net, nn.Module):
             raise TypeError(f"net is a {type(net).__name__}; expected a module.")
         types = type(net) if instance is None else instance
-        if not all(isinstance(t, type) for t in (types if isinstance(types, tuple) else (types,))):
+        try:
+            isinstance(net, types)
+        except TypeError:
             raise TypeError(
                 f"instance is {instance!r}; expected a type of layers such as snn.Leaky, or a "
                 f"tuple of types: to monitor a single layer pass it as net."
-            )
+            ) from None
         if not callable(function):
             raise TypeError(f"the function of the monitor is {function!r}; expected a callable.")
         for name, module in net.named_modules():

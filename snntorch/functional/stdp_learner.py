@@ -208,6 +208,7 @@ def mstdpet_linear_single_step(
     )
 
 
+@torch.no_grad()
 def _stdp_conv_single_step(
     conv: nn.Conv1d | nn.Conv2d,
     in_spike: Tensor,
@@ -225,30 +226,29 @@ def _stdp_conv_single_step(
             f"in_spike has shape {tuple(in_spike.shape)}; expected [B, {conv.in_channels}, "
             f"{'L' if weight.dim() == 3 else 'H, W'}]."
         )
-    with torch.no_grad():
-        mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
-        before = F.pad(in_spike.to(weight), conv._reversed_padding_repeated_twice, mode)
-        after = out_spike.to(weight)
-        spans = (d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
-        sizes = zip(before.shape[2:], spans, conv.stride, strict=True)
-        expected = (
-            len(before),
-            conv.out_channels,
-            *((size - span) // stride + 1 for size, span, stride in sizes),
+    mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+    before = F.pad(in_spike.to(weight), conv._reversed_padding_repeated_twice, mode)
+    after = out_spike.to(weight)
+    spans = (d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+    sizes = zip(before.shape[2:], spans, conv.stride, strict=True)
+    expected = (
+        len(before),
+        conv.out_channels,
+        *((size - span) // stride + 1 for size, span, stride in sizes),
+    )
+    if out_spike.shape != expected:
+        raise ValueError(
+            f"out_spike has shape {tuple(out_spike.shape)}; expected {expected}, what the "
+            f"convolution makes of in_spike."
         )
-        if out_spike.shape != expected:
-            raise ValueError(
-                f"out_spike has shape {tuple(out_spike.shape)}; expected {expected}, what the "
-                f"convolution makes of in_spike."
-            )
-        pre = _follow(trace_pre, _euler_decay(tau_pre, "tau_pre"), before)
-        post = _follow(trace_post, _euler_decay(tau_post, "tau_post"), after)
-        # All pairs of places that share a weight: how a convolution sums the weight's gradient.
-        pair = conv1d_weight if isinstance(conv, nn.Conv1d) else conv2d_weight
-        shared = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
-        grown = pair(pre, weight.shape, after, **shared)
-        shrunk = pair(before, weight.shape, post, **shared)
-        return pre, post, f_post(weight) * grown - f_pre(weight) * shrunk
+    pre = _follow(trace_pre, _euler_decay(tau_pre, "tau_pre"), before)
+    post = _follow(trace_post, _euler_decay(tau_post, "tau_post"), after)
+    # All pairs of places that share a weight: how a convolution sums the weight's gradient.
+    pair = conv1d_weight if isinstance(conv, nn.Conv1d) else conv2d_weight
+    shared = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
+    grown = pair(pre, weight.shape, after, **shared)
+    shrunk = pair(before, weight.shape, post, **shared)
+    return pre, post, f_post(weight) * grown - f_pre(weight) * shrunk
 
 
 def stdp_conv2d_single_step(
