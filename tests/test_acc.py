@@ -9,21 +9,26 @@ import snntorch.functional as SF
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
 ENTRIES = {
-    k: meta["kwargs"]
+    k: (meta["call"].removeprefix("functional."), meta["kwargs"])
     for k in range(int(GOLDEN["count"]))
     for meta in [json.loads(str(GOLDEN[f"{k}:meta"]))]
-    if meta["call"] == "functional.accuracy_rate"
+    if meta["call"].startswith("functional.accuracy")
 }
 
 
-def test_the_recording_has_both_codes():
-    assert list(ENTRIES.values()) == [{}, {"population_code": True, "num_classes": 5}]
+def test_the_recording_has_all_codes():
+    assert list(ENTRIES.values()) == [
+        ("accuracy_rate", {}),
+        ("accuracy_rate", {"population_code": True, "num_classes": 5}),
+        ("accuracy_temporal", {}),
+    ]
 
 
 @pytest.mark.parametrize("k", ENTRIES)
 def test_recorded_values(k):
+    name, kwargs = ENTRIES[k]
     spikes, targets = (torch.tensor(GOLDEN[f"{k}:in_{i}"]) for i in range(2))
-    assert SF.accuracy_rate(spikes, targets, **ENTRIES[k]) == GOLDEN[f"{k}:out"]
+    assert getattr(SF, name)(spikes, targets, **kwargs) == GOLDEN[f"{k}:out"]
 
 
 # 2 steps, 4 samples, 4 neurons. Counts per sample: [2 0 0 0], [0 1 2 0], [1 1 0 1], [0 0 0 0]
@@ -92,3 +97,41 @@ def test_population_that_does_not_fit():
         SF.accuracy_rate(SPIKES, targets, population_code=True)
     with pytest.raises(ValueError, match="num_classes is 3, which does not divide the 4 output"):
         SF.accuracy_rate(SPIKES, targets, population_code=True, num_classes=3)
+
+
+# 3 steps, 3 samples, 3 neurons. First spikes: [2 0 1], [- 1 1], [- - 2]; "-" is never
+TIMED = torch.zeros(3, 3, 3)
+for step, sample, neuron in [
+    (2, 0, 0),
+    (0, 0, 1),
+    (2, 0, 1),
+    (1, 0, 2),
+    (1, 1, 1),
+    (1, 1, 2),
+    (2, 1, 2),
+    (2, 2, 2),
+]:
+    TIMED[step, sample, neuron] = 1
+
+
+@pytest.mark.parametrize(
+    ("targets", "accuracy"),
+    [
+        ([1, 1, 0], 1.0),  # of equal times the first counts, and silence is the last step
+        ([1, 2, 2], 1 / 3),
+        ([2, 1, 2], 1 / 3),
+        ([0, 0, 1], 0.0),
+    ],
+)
+def test_temporal_by_hand(targets, accuracy):
+    for spikes in (TIMED, TIMED.bool(), 2.5 * TIMED.half(), TIMED.clone().requires_grad_()):
+        result = SF.accuracy_temporal(spikes, torch.tensor(targets))
+        assert type(result) is np.float64
+        assert result.item() == accuracy
+
+
+def test_temporal_input_that_does_not_fit():
+    with pytest.raises(ValueError, match=r"targets has shape \(1,\); expected \[B\] = \(3,\)"):
+        SF.accuracy_temporal(TIMED, torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"spk_out has shape \(3, 3\)"):
+        SF.accuracy_temporal(TIMED[0], torch.tensor([0, 1, 2]))

@@ -14,15 +14,22 @@ import snntorch.functional as SF
 ln = math.log
 exp = math.exp
 
-LOSSES = [
+SMOOTH = [
     SF.ce_rate_loss,
     SF.ce_count_loss,
     SF.mse_count_loss,
     SF.ce_max_membrane_loss,
     SF.mse_membrane_loss,
 ]
+TEMPORAL = [SF.ce_temporal_loss, SF.mse_temporal_loss]  # see test_temporal.py too
+LOSSES = SMOOTH + TEMPORAL
 POPULATION = [SF.ce_rate_loss, SF.ce_count_loss, SF.mse_count_loss]
-CROSS_ENTROPY = [SF.ce_rate_loss, SF.ce_count_loss, SF.ce_max_membrane_loss]
+CROSS_ENTROPY = [
+    SF.ce_rate_loss,
+    SF.ce_count_loss,
+    SF.ce_max_membrane_loss,
+    SF.ce_temporal_loss,
+]
 PER_STEP = [SF.ce_rate_loss, SF.mse_membrane_loss]
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
@@ -39,9 +46,11 @@ def close(actual, expected, **kwargs):
     torch.testing.assert_close(actual, expected, **({"rtol": 1e-5, "atol": 1e-6} | kwargs))
 
 
-def random_case(steps=7, batch=5, classes=6, seed=0, dtype=torch.float64):
+def random_case(steps=7, batch=5, classes=6, seed=0, dtype=torch.float64, share=0.3):
+    """Outputs of which a share is not zero, targets and weights."""
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(steps, batch, classes, generator=generator, dtype=dtype)
+    outputs[torch.rand(outputs.shape, generator=generator) > share] = 0
     targets = torch.randint(classes, (batch,), generator=generator)
     weight = torch.rand(classes, generator=generator, dtype=dtype) + 0.5
     return outputs, targets, weight
@@ -57,7 +66,7 @@ def one_thread():
 
 
 def test_the_recording_covers_every_loss():
-    assert len(ENTRIES) == 19
+    assert len(ENTRIES) == 23
     assert {meta["call"] for meta in ENTRIES.values()} == {
         f"functional.{loss.__name__}" for loss in LOSSES
     }
@@ -159,7 +168,9 @@ def test_per_sample_weight_of_cross_entropies(loss_type):
     close(weighted, expected)
 
 
-@pytest.mark.parametrize("loss_type", [SF.mse_count_loss, SF.mse_membrane_loss])
+@pytest.mark.parametrize(
+    "loss_type", [SF.mse_count_loss, SF.mse_membrane_loss, SF.mse_temporal_loss]
+)
 def test_weight_of_squared_errors_follows_the_sample(loss_type):
     # As many samples as classes: weighing the wrong axis would not show in the shape.
     outputs, _, weight = random_case(batch=6, classes=6)
@@ -260,9 +271,9 @@ def test_membrane_targets_as_traces():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-@pytest.mark.parametrize("loss_type", LOSSES)
+@pytest.mark.parametrize("loss_type", SMOOTH)
 def test_gradients_by_finite_differences(loss_type, reduction):
-    outputs, targets, weight = random_case(4, 3, 4)
+    outputs, targets, weight = random_case(4, 3, 4, share=1)
     loss_fn = loss_type(reduction=reduction, weight=weight)
     assert torch.autograd.gradcheck(
         lambda outputs: loss_fn(outputs, targets), outputs.requires_grad_()
@@ -271,7 +282,7 @@ def test_gradients_by_finite_differences(loss_type, reduction):
 
 @pytest.mark.parametrize("loss_type", POPULATION)
 def test_population_gradients_by_finite_differences(loss_type):
-    outputs, _, _ = random_case(4, 3, 6)
+    outputs, _, _ = random_case(4, 3, 6, share=1)
     loss_fn = loss_type(population_code=True, num_classes=2)
     targets = torch.tensor([0, 1, 1])
     assert torch.autograd.gradcheck(
@@ -345,7 +356,8 @@ def test_per_sample_losses_under_vmap(loss_type):
 
 
 @pytest.mark.skipif(not hasattr(torch, "compiler"), reason="torch.compiler is newer")
-@pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.mse_membrane_loss])
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.mse_membrane_loss, *TEMPORAL])
 def test_compiles_as_one_graph(loss_type):
     outputs, targets, weight = random_case()
     loss_fn = loss_type(weight=weight)

@@ -3,9 +3,9 @@
 import numpy as np
 from torch import Tensor
 
-from .loss import _check_population, _class_indices, _class_outputs
+from .loss import SpikeTime, _check_population, _class_indices, _class_outputs
 
-__all__ = ["accuracy_rate"]
+__all__ = ["accuracy_rate", "accuracy_temporal"]
 
 
 def accuracy_rate(
@@ -39,4 +39,30 @@ def accuracy_rate(
     outputs = _class_outputs(spk_out, population_code, num_classes)
     indices = _class_indices(targets, outputs.shape[1:2], outputs)
     correct = outputs.sum(0).argmax(-1) == indices
+    return np.float64(correct.double().mean().item())
+
+
+def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
+    r"""Share of the samples whose class fires first.
+
+    With :math:`t_b^{(k)}` the time of the first spike of neuron :math:`k` in sample :math:`b`, as
+    :class:`~snntorch.functional.loss.SpikeTime` gives it, and :math:`y_b` the sample's class,
+
+    .. math::
+
+        \frac{1}{B} \sum_{b=1}^{B} \left[ \arg\min_k t_b^{(k)} = y_b \right] .
+
+    Of neurons that fire at the same time the first one counts. A silent neuron counts as firing
+    at the last step.
+
+    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons.
+    :param targets: class indices, shape [B].
+    :returns: accuracy from 0 to 1.
+    :raises TypeError: if an argument is of a wrong type.
+    :raises ValueError: as in :class:`~snntorch.functional.loss.LossFunctions`: for shapes that do
+        not fit, or a class that does not exist.
+    """
+    outputs = _class_outputs(spk_out, False, False)
+    indices = _class_indices(targets, outputs.shape[1:2], outputs)
+    correct = SpikeTime.FirstSpike.apply(outputs).argmin(-1) == indices
     return np.float64(correct.double().mean().item())

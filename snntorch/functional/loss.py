@@ -1,21 +1,25 @@
 """Losses on spikes and membrane potentials recorded over time."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._torch import is_compiling
 
 __all__ = [
     "LossFunctions",
+    "SpikeTime",
     "ce_count_loss",
     "ce_max_membrane_loss",
     "ce_rate_loss",
+    "ce_temporal_loss",
     "mse_count_loss",
     "mse_membrane_loss",
+    "mse_temporal_loss",
 ]
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -276,11 +280,15 @@ class ce_max_membrane_loss(LossFunctions):
         return F.cross_entropy(outputs.max(0).values, targets, reduction="none")
 
 
+def _is_class(targets: Tensor, num_classes: int) -> Tensor:
+    """Whether each class is that of the target: [..., K] for [...]."""
+    return targets.unsqueeze(-1) == torch.arange(num_classes, device=targets.device)
+
+
 def _wanted(outputs: Tensor, targets: Tensor, correct: float, incorrect: float) -> Tensor:
     """``correct`` at the class of each target, ``incorrect`` at the others: [..., K] for [...]."""
-    classes = torch.arange(outputs.shape[-1], device=outputs.device)
-    is_target = targets.unsqueeze(-1) == classes
-    return torch.where(is_target, outputs.new_full((), correct), outputs.new_full((), incorrect))
+    values = outputs.new_full((), correct), outputs.new_full((), incorrect)
+    return torch.where(_is_class(targets, outputs.shape[-1]), *values)
 
 
 class mse_count_loss(LossFunctions):
@@ -390,3 +398,248 @@ class mse_membrane_loss(LossFunctions):
 
     def _weigh(self, weight: Tensor, targets: Tensor) -> Tensor:
         return weight if targets.dim() == 3 else super()._weigh(weight, targets)
+
+
+def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
+    """The times of the first F spikes, [F, ...], of a record [T, ...], with a slope of -1."""
+    spk_rec = spk_rec.to(torch.promote_types(spk_rec.dtype, torch.float32))
+    seen = (spk_rec != 0).cumsum(0)
+    # A spike comes after as many steps as have seen no more than the spikes before it.
+    times = torch.stack([(seen <= before).sum(0) for before in range(spk_count)])
+    times = times.clamp(max=len(spk_rec) - 1)
+    spikes = spk_rec.gather(0, times)
+    return times + (spikes.detach() - spikes)  # adds nothing but the slope
+
+
+class SpikeTime(nn.Module):
+    r"""Turn recorded spikes, and the targets of a temporal loss, into spike times.
+
+    The :math:`f`-th spike of a neuron (:math:`f` counts from 0), with :math:`S` its record over
+    :math:`T` steps, comes at
+
+    .. math::
+
+        t_f = \min \left( \left\{ t : \sum_{s=0}^{t} S_s > f \right\}
+        \cup \{ T - 1 \} \right), \qquad
+        \frac{\partial t_f}{\partial S_t} := \begin{cases}
+        -1 & t = t_f \\
+        0 & \text{otherwise.}
+        \end{cases}
+
+    Steps count from 0. A spike that is missing counts as one at the last step, where its gradient
+    goes too, so that silent neurons learn. The slope stands for the true one: a stronger drive
+    makes a spike come earlier. Every value other than 0 is one spike.
+
+    :param target_is_time: whether targets are spike times, not class indices. Default: ``False``
+    :param on_target: step at which the right neuron is to fire; with ``multi_spike`` one for each
+        of its spikes. Negative times count from the end. Default: ``0``
+    :param off_target: the same of the other neurons. Default: ``-1``, the last step
+    :param tolerance: spikes less than this number of steps away from their targets count as being
+        on target. Default: ``0``
+    :param multi_spike: whether several spikes of each neuron have targets. Default: ``False``
+
+    Calling it:
+
+    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons.
+    :param targets: class indices, shape [B]; with ``target_is_time`` the times, shape [B, C], or
+        [C] for all samples alike; with ``multi_spike`` [F, B, C] or [F, 1, C], for the first F
+        spikes.
+    :returns: the times of the spikes and the times wanted, each of shape [B, C], with
+        ``multi_spike`` [F, B, C].
+    :raises TypeError: if an argument is of a wrong type.
+    :raises ValueError: for shapes that do not fit, a class that does not exist, a negative
+        tolerance, or numbers of on and off targets that differ or are not 1 without
+        ``multi_spike``.
+
+    Source: S. M. Bohte, J. N. Kok, H. La Poutre, "Error-backpropagation in temporally encoded
+    networks of spiking neurons", Neurocomputing 48 (2002) 17-37.
+    """
+
+    class FirstSpike:
+        """``apply(spk_rec)``: the times of the first spikes, [B, C], of a record [T, B, C]."""
+
+        @staticmethod
+        def apply(spk_rec: Tensor, device: Any = None) -> Tensor:
+            return _spike_times(spk_rec, 1)[0]
+
+    class MultiSpike:
+        """``apply(spk_rec, spk_count)``: the times of the first F spikes, [F, B, C]."""
+
+        @staticmethod
+        def apply(spk_rec: Tensor, spk_count: int, device: Any = None) -> Tensor:
+            return _spike_times(spk_rec, spk_count)
+
+    class Tolerance:
+        """``apply(spk_time, target, tolerance)``: the times, set to targets less than
+        ``tolerance`` away. The gradient passes as it is."""
+
+        @staticmethod
+        def apply(spk_time: Tensor, target: Tensor, tolerance: float) -> Tensor:
+            near = (spk_time - target).abs() < tolerance
+            return torch.where(near, target + (spk_time - spk_time.detach()), spk_time)
+
+    def __init__(
+        self,
+        target_is_time: bool = False,
+        on_target: float | Sequence[float] | Tensor = 0,
+        off_target: float | Sequence[float] | Tensor = -1,
+        tolerance: float = 0,
+        multi_spike: bool = False,
+    ) -> None:
+        super().__init__()
+        if tolerance < 0:
+            raise ValueError(f"tolerance is {tolerance!r}; expected a number of steps, at least 0.")
+        counts = [torch.as_tensor(times).numel() for times in (on_target, off_target)]
+        if counts[0] != counts[1] or counts[0] == 0 or (counts[0] > 1 and not multi_spike):
+            raise ValueError(
+                f"on_target holds {counts[0]} and off_target {counts[1]} times; expected "
+                f"{'as many of each' if multi_spike else 'one each'}, one per spike: several "
+                f"spikes need multi_spike=True."
+            )
+        self.target_is_time = target_is_time
+        self.on_target = on_target
+        self.off_target = off_target
+        self.tolerance = tolerance
+        self.multi_spike = multi_spike
+
+    def forward(self, spk_out: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = _class_outputs(spk_out, False, False)
+        return self._times(outputs, self._check_targets(outputs, targets))
+
+    def labels_to_spike_times(self, targets: Tensor, num_outputs: int) -> Tensor:
+        """The times wanted of each neuron, as given by ``on_target`` and ``off_target``.
+
+        :param targets: class indices, shape [B].
+        :param num_outputs: number of output neurons C.
+        :returns: times, shape [B, C], with ``multi_spike`` [F, B, C]. Negative ones are left.
+        """
+        label = self.label_to_multi_spike if self.multi_spike else self.label_to_single_spike
+        return label(targets, num_outputs)
+
+    def label_to_single_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
+        """The time wanted of each neuron's first spike, [B, C], for class indices [B]."""
+        return self.label_to_multi_spike(targets, num_outputs)[0]
+
+    def label_to_multi_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
+        """The times wanted of each neuron's spikes, [F, B, C], for class indices [B]."""
+        on, off = (
+            torch.as_tensor(times, dtype=torch.float32, device=targets.device).reshape(-1, 1, 1)
+            for times in (self.on_target, self.off_target)
+        )
+        return torch.where(_is_class(targets, num_outputs), on, off)
+
+    def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if not self.target_is_time:
+            return _class_indices(targets, outputs.shape[1:2], outputs)
+        if not isinstance(targets, Tensor):
+            raise TypeError(
+                f"targets is a {type(targets).__name__}; expected a tensor of spike times: "
+                f"pass torch.as_tensor(targets)."
+            )
+        batch, neurons = outputs.shape[1:]
+        if self.multi_spike:
+            fits = targets.dim() == 3 and len(targets) > 0
+            accepted = f"[F, B, C] = [F, {batch}, {neurons}] or [F, 1, {neurons}]"
+        else:
+            fits = targets.dim() in (1, 2)
+            accepted = f"[B, C] = [{batch}, {neurons}] or [{neurons}]"
+        if (
+            not fits
+            or targets.shape[-1] != neurons
+            or targets.shape[-2:-1] not in ((), (1,), (batch,))
+        ):
+            raise ValueError(
+                f"targets has shape {tuple(targets.shape)}; expected {accepted} spike times: for "
+                f"class indices pass target_is_time=False, for several spikes per neuron "
+                f"multi_spike=True."
+            )
+        return targets.to(outputs)
+
+    def _times(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.target_is_time:
+            targets = self.labels_to_spike_times(targets, outputs.shape[-1]).to(outputs)
+        if self.multi_spike:
+            times = self.MultiSpike.apply(outputs, len(targets))
+        else:
+            times = self.FirstSpike.apply(outputs)
+        targets = torch.where(targets < 0, targets + len(outputs), targets).expand_as(times)
+        if self.tolerance:
+            times = self.Tolerance.apply(times, targets, self.tolerance)
+        return times, targets
+
+
+class ce_temporal_loss(LossFunctions):
+    r"""Cross-entropy of the times of the first spikes: the right neuron is to fire first.
+
+    With the times :math:`t_0` of :class:`SpikeTime`, turned around so that the earliest is the
+    largest, as logits and the class :math:`y` of the sample,
+
+    .. math::
+
+        \ell = -\ln \frac{\exp z^{(y)}}{\sum_k \exp z^{(k)}} , \qquad
+        z = \begin{cases}
+        -t_0 & \text{negate} \\
+        1 / (t_0 + 1) & \text{reciprocal.}
+        \end{cases}
+
+    The other arguments, of which the population code is left out, and the call are those of
+    :class:`LossFunctions`; the slope of a spike time is that of :class:`SpikeTime`.
+
+    :param inverse: ``"negate"`` or ``"reciprocal"``. Default: ``"negate"``
+    """
+
+    def __init__(
+        self, inverse: str = "negate", reduction: str = "mean", weight: Tensor | None = None
+    ) -> None:
+        super().__init__(reduction, weight)
+        if inverse not in ("negate", "reciprocal"):
+            raise ValueError(f"inverse is {inverse!r}; expected 'negate' or 'reciprocal'.")
+        self.inverse = inverse
+
+    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
+        times = SpikeTime.FirstSpike.apply(outputs)
+        logits = -times if self.inverse == "negate" else 1 / (times + 1)
+        return F.cross_entropy(logits, targets, reduction="none")
+
+
+class mse_temporal_loss(LossFunctions):
+    r"""Squared error between the times of spikes and the times wanted.
+
+    With the times :math:`t_f` of the first :math:`F` spikes of each neuron, which is one without
+    ``multi_spike``, and the times wanted :math:`t^*_f`, all as :class:`SpikeTime` gives them,
+
+    .. math::
+
+        \ell_f^{(k)} = \left( \frac{t_f^{(k)} - t_f^{*(k)}}{T} \right)^2 .
+
+    By default the right neuron is to fire at once, and the others at the last step. What fires
+    after the last target costs nothing: to punish it, give it a target. The first five arguments,
+    the targets and the errors raised are those of :class:`SpikeTime`, all else is that of
+    :class:`LossFunctions`. Given spike times, weights belong to the output neurons. With
+    ``reduction="none"`` the shape is [B, C], with ``multi_spike`` [F, B, C].
+    """
+
+    _per_class = True
+
+    def __init__(
+        self,
+        target_is_time: bool = False,
+        on_target: float | Sequence[float] | Tensor = 0,
+        off_target: float | Sequence[float] | Tensor = -1,
+        tolerance: float = 0,
+        multi_spike: bool = False,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(reduction, weight)
+        self.spk_time_fn = SpikeTime(target_is_time, on_target, off_target, tolerance, multi_spike)
+
+    def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.spk_time_fn._check_targets(outputs, targets)
+
+    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
+        times, wanted = self.spk_time_fn._times(outputs, targets)
+        return ((times - wanted) / len(outputs)).square()
+
+    def _weigh(self, weight: Tensor, targets: Tensor) -> Tensor:
+        return weight if self.spk_time_fn.target_is_time else super()._weigh(weight, targets)
