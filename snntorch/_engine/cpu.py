@@ -77,7 +77,7 @@ def _unavailable() -> str | None:
     try:
         spec = Spec("float32", "leaky", "none", True, frozenset())
         _kernel(spec, False)(
-            *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 4, 0, 1, 1, 1, 0, 1
+            *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 5, 0, 1, 1, 1, 0, 1
         )
     except Exception as error:
         reason = f"Numba cannot be used here ({type(error).__name__}: {error})"
@@ -199,7 +199,8 @@ class Run:
     :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
         which stands for all
     :param before: states before the first step, flat
-    :param kept: states, flat, changed in place
+    :param kept: states, flat, written at each step
+    :param initial: what they are before :meth:`take`, or the same tensors
     :param at_once: how many steps will be taken at once
     """
 
@@ -210,6 +211,7 @@ class Run:
         timed: dict[str, Tensor],
         before: dict[str, Tensor],
         kept: dict[str, Tensor],
+        initial: dict[str, Tensor],
         parameters: Sequence[Tensor],
         slope: tuple[float, ...],
         rows: int,
@@ -223,7 +225,7 @@ class Run:
             head += _flat(timed[name], size)
         for name in kinds["before"]:
             head += [*_flat(timed[name], size), before[name].numpy()]
-        head += [kept[name].numpy() for name in kinds["kept"]]
+        head += [array.numpy() for name in kinds["kept"] for array in (kept[name], initial[name])]
         number = getattr(np, spec.dtype)
         tail = [parameter.numpy() for parameter in parameters] + [number(q) for q in slope]
         neurons = size // rows

@@ -111,6 +111,15 @@ def _forward(spec: Spec, traced: tuple[str, ...], single: bool, need: tuple[bool
 _backward = cache(replace)
 
 
+def _kept(scan: Scan, given: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return arrays for what a kernel keeps from step to step, and what they are to begin with."""
+    initial = {f"at_{name}": tensor.contiguous() for name, tensor in given.items()}
+    if scan.spec.dense:  # a kernel that takes single steps begins anew with what it kept
+        kept = {name: tensor.clone() for name, tensor in initial.items()}
+        return kept, kept
+    return {name: torch.empty_like(tensor) for name, tensor in initial.items()}, initial
+
+
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scan: Scan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -119,11 +128,12 @@ class _Fused(torch.autograd.Function):
         plan = _forward(scan.spec, scan.traced, scan.single, ctx.needs_input_grad[1:])
         traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
         timed = {"x": x, **{f"to_{name}": trace for name, trace in traces.items()}}
-        names = scan.spec.kept
-        kept = {f"at_{n}": s.detach().clone() for n, s in zip(names, states, strict=True)}
+        kept, initial = _kept(scan, dict(zip(scan.spec.kept, states, strict=True)))
         if scan.spec.dense:
             timed["feedback"] = x.new_empty(scan.shape)
-        run = scan.run(plan.spec, False, timed, {}, kept, parameters, (), scan.rows, scan.at_once)
+        run = scan.run(
+            plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
+        )
         if scan.spec.dense:
             feedback = scan.feedback(weights)
             for t in range(scan.problem.num_steps):
@@ -167,13 +177,16 @@ class _Fused(torch.autograd.Function):
             timed["to_feedback"] = memory.empty(u.shape, u)
         size, names = scan.shape.numel(), spec.kept
         first = dict(zip(names, states, strict=True))
-        kept = {
-            f"at_{n}": u.new_zeros(size) if g is None else g.reshape(-1).clone()
+        finals = {
+            n: u.new_zeros(size) if g is None else g.reshape(-1)
             for n, g in zip(names, grads[len(outputs) :], strict=True)
         }
+        kept, initial = _kept(scan, finals)
         timed |= {f"old_{name}": saved[name] for name in spec.olds}
         before = {f"old_{name}": first[name] for name in spec.olds}
-        run = scan.run(spec, True, timed, before, kept, parameters, values, scan.rows, scan.at_once)
+        run = scan.run(
+            spec, True, timed, before, kept, initial, parameters, values, scan.rows, scan.at_once
+        )
         d_weights: list[Tensor | None] = [None for _ in weights]
         if spec.dense:
             feedback, d_feedback = scan.feedback(weights), timed["to_feedback"]

@@ -224,7 +224,8 @@ def arrays(spec: Spec, backward: bool) -> dict[str, tuple[str, ...]]:
     """Return the names of a kernel's arrays by kind, in the order in which it takes them.
 
     ``timed`` arrays are flat with a time stride each; ``before`` are timed ones that are read one
-    step earlier, with the initial state apart; ``kept`` hold one step; ``sums`` one chunk.
+    step earlier, with the initial state apart; ``kept`` hold one step, and come with what they hold
+    at first; ``sums`` one chunk.
     """
     at = tuple(f"at_{s}" for s in spec.kept)
     if not backward:
@@ -278,13 +279,14 @@ def source(spec: Spec, backward: bool, cache: bool) -> str:
     arguments = [
         *(f"{a}_, {a}_t" for a in kinds["timed"]),
         *(f"{a}_, {a}_t, {a}_first" for a in kinds["before"]),
-        *(f"{a}_" for a in kinds["kept"]),
+        *(f"{a}_, {a}_first" for a in kinds["kept"]),
         *(f"{a}_out" for a in kinds["sums"]),
         *(f"{p}_" for p in spec.per_neuron),
         *scalars,
         "begin, steps, N, size, first, last",
     ]
     begin = [f"{a} = {a}_[start:stop]" for a in kinds["kept"]]
+    begin += [f"{a}[:] = {a}_first[start:stop]" for a in kinds["kept"]]
     begin += [f"p_{p} = {p}_[low:high]" for p in spec.per_neuron if p in spec.vectors]
     begin += [f"{p} = {p}_[0]" for p in spec.per_neuron if p not in spec.vectors]
     begin += [f"{a} = {a}_buffer[: high - low]" for a in kinds["sums"]]
