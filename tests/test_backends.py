@@ -18,6 +18,7 @@ from snntorch._engine.problem import problem
 SINGLE = [m for m in MODELS if m.id in ("leaky", "lapicque-beta", "synaptic", "alpha")]
 SINGLE += [m for m in MODELS if m.id in ("rleaky-one", "rsynaptic-one")]
 DENSE = [m for m in MODELS if m.id.endswith(("-linear", "-conv"))]
+GATED = [m for m in MODELS if "lstm" in m.id]
 BY_ID = {model.id: model for model in MODELS}
 T, B = 9, 3
 
@@ -58,7 +59,8 @@ def compare(model, neuron, x, static=False, steps=T, batch=B, weights=None):
         grads = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         results.append((outs, grads))
     (ours, our_grads), (truth, true_grads) = results
-    same = torch.allclose if model in DENSE else torch.equal  # a product may round otherwise
+    # A product may round otherwise.
+    same = torch.allclose if model in [*DENSE, *GATED] else torch.equal
     assert all(same(a, b) for a, b in zip(ours, truth, strict=True))
     assert 0 < truth[0].count_nonzero() < truth[0].numel()
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
@@ -73,7 +75,7 @@ def _weights(outs):
 def rules():
     return [
         pytest.param(model, reset, delay, id=f"{model.id}-{reset}-{'late' if delay else 'now'}")
-        for model in [*SINGLE, *DENSE]
+        for model in [*SINGLE, *DENSE, *GATED]
         for reset in ("subtract", "zero", "none")
         for delay in ((True, False) if model.delay and reset != "none" else (True,))
     ]
@@ -122,6 +124,28 @@ def test_convolutional_feedback(kernel_size):
     compare(model, neuron, model.input(T, B, dtype=torch.float64).requires_grad_())
     x = model.input(T, dtype=torch.float64)  # without a batch
     compare(model, neuron, x.requires_grad_(), batch=())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("row", GATED, ids=lambda m: m.id)
+def test_gates(row, bias):
+    neuron = row.make(bias=bias, learn_threshold=True, reset_mechanism="subtract").double()
+    for lead, static, batch in (([T, B], False, B), ([B], True, B), ([T], False, ())):
+        x = row.input(*lead, dtype=torch.float64).requires_grad_()
+        compare(row, neuron, x, static=static, batch=batch)
+    compare(row, neuron, row.input(T, B, dtype=torch.float64))  # no gradient of the input
+    with torch.no_grad():
+        x, states = row.input(T, B, dtype=torch.float64), [torch.zeros(B, *row.hidden).double()] * 2
+        outs = [solve(backend, neuron, x, tuple(states)) for backend in (cpu, reference)]
+    assert all(map(torch.allclose, *outs))
+
+
+def test_gates_that_are_refused():
+    neuron, states = BY_ID["slstm"].make(), (torch.zeros(B, 7),) * 2
+    stated = problem(neuron, torch.randn(T, B, 5), T, False, states)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert "autocast" in cpu.refuses(stated)
+    assert cpu.refuses(stated) is None
 
 
 @pytest.mark.parametrize("function", INLINED, ids=lambda f: f.__name__)

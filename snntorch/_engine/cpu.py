@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .._torch import is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
-from . import fused
+from . import fused, gated
 from .feedback import FEEDBACKS
 from .kernels import MODELS, Spec, arrays, source
 from .problem import Problem, Solution
@@ -42,7 +42,7 @@ def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
     x, spike_grad = problem.x, problem.spike_grad
     tensors = (x, *problem.states, *_parameters(problem).values(), *problem.weights)
-    if problem.model not in MODELS:
+    if problem.model not in MODELS and problem.cell is None:
         return "its update is no equation of each neuron by itself"
     if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
         return f"its feedback is a {type(problem.recurrent).__name__}"
@@ -68,7 +68,7 @@ def refuses(problem: Problem) -> str | None:
         function = spike_grad.function
         if not function._by_slope or issubclass(function, StochasticSpikeOperator):
             return "the surrogate has no slope that is a function of the membrane alone"
-    return _unavailable()
+    return gated.refuses(problem) if problem.cell else _unavailable()
 
 
 @cache
@@ -105,6 +105,8 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     :param single: run one step of a static input, whose spikes have no time dimension, for a
         caller that may let go of the input
     """
+    if problem.cell:
+        return gated.solve(problem)
     x, shape = problem.x, problem.states[-1].shape
     order = list(range(len(shape)))
     if problem.recurrent is None:

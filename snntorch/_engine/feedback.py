@@ -16,11 +16,12 @@ class LinearFeedback:
 
     def __init__(self, layer: nn.Module, weights: Sequence[Tensor], shape: torch.Size) -> None:
         self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
-        self.shape = torch.Size((-1, shape[-1]))
+        out, into = self.weight.shape
+        self.shape, self.out_shape = torch.Size((-1, into)), torch.Size((-1, out))
 
     def forward(self, spikes: Tensor, out: Tensor) -> None:
         """Write the feedback of flat spikes."""
-        spikes, out = spikes.view(self.shape), out.view(self.shape)
+        spikes, out = spikes.view(self.shape), out.view(self.out_shape)
         if self.bias is None:
             torch.mm(spikes, self.weight.t(), out=out)
         else:
@@ -28,7 +29,7 @@ class LinearFeedback:
 
     def backward(self, d_feedback: Tensor, out: Tensor) -> None:
         """Write the gradient of flat spikes."""
-        torch.mm(d_feedback.view(self.shape), self.weight, out=out.view(self.shape))
+        torch.mm(d_feedback.view(self.out_shape), self.weight, out=out.view(self.shape))
 
     def d_weights(self, d_feedback: Tensor, spikes: Tensor) -> list[Tensor]:
         """Return the gradients of weight and bias over all steps.
@@ -36,7 +37,7 @@ class LinearFeedback:
         :param d_feedback: ``[T, ...]``
         :param spikes: those of the step before, likewise
         """
-        d_feedback = d_feedback.reshape(self.shape)
+        d_feedback = d_feedback.reshape(self.out_shape)
         return [d_feedback.t() @ spikes.reshape(self.shape), d_feedback.sum(0)]
 
 
@@ -46,6 +47,7 @@ class ConvFeedback:
     def __init__(self, layer: nn.Conv2d, weights: Sequence[Tensor], shape: torch.Size) -> None:
         self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
         self.shape = torch.Size((-1, *shape[-3:]))
+        self.out_shape = torch.Size((-1, len(self.weight), *shape[-2:]))
         self.padding = [int(p) for p in layer.padding]
         # An even kernel makes the image one larger, which is cut off in front.
         self.cut = [1 - k % 2 for k in layer.kernel_size]
@@ -54,12 +56,12 @@ class ConvFeedback:
         """Write the feedback of flat spikes."""
         spikes = spikes.view(self.shape)
         image = F.conv2d(spikes, self.weight, self.bias, padding=self.padding)
-        out.view(self.shape).copy_(crop(image, spikes))
+        out.view(self.out_shape).copy_(crop(image, spikes))
 
     def backward(self, d_feedback: Tensor, out: Tensor) -> None:
         """Write the gradient of flat spikes."""
         out = out.view(self.shape)
-        out.copy_(self._gradients(d_feedback.view(self.shape), out, [True, False, False])[0])
+        out.copy_(self._gradients(d_feedback.view(self.out_shape), out, [True, False, False])[0])
 
     def d_weights(self, d_feedback: Tensor, spikes: Tensor) -> list[Tensor]:
         """Return the gradients of weight and bias over all steps.
@@ -67,7 +69,7 @@ class ConvFeedback:
         :param d_feedback: ``[T, ...]``
         :param spikes: those of the step before, likewise
         """
-        d_feedback, spikes = d_feedback.reshape(self.shape), spikes.reshape(self.shape)
+        d_feedback, spikes = d_feedback.reshape(self.out_shape), spikes.reshape(self.shape)
         return list(self._gradients(d_feedback, spikes, [False, True, True])[1:])
 
     def _gradients(self, grad: Tensor, image: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
@@ -81,5 +83,6 @@ class ConvFeedback:
 
 FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {
     nn.Linear: LinearFeedback,
+    nn.LSTMCell: LinearFeedback,
     nn.Conv2d: ConvFeedback,
 }

@@ -16,6 +16,11 @@ from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
 from .kernels import INLINED, Spec, reads_x
 from .problem import Problem
 
+TWICE = (
+    "a fused sequence is differentiated twice only without products or gates in it, and while its "
+    "input is held by somebody, unchanged; run it with backend='reference'"
+)
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -218,10 +223,7 @@ def _differentiably(
 ) -> list[Tensor | None]:
     """Return the gradients of the inputs on the graph, by running the reference again."""
     if x is None or scan.spec.dense:
-        raise RuntimeError(
-            "a fused sequence is differentiated twice only without a dense feedback, and while "
-            "its input is held by somebody; run it with backend='reference'"
-        )
+        raise RuntimeError(TWICE)
     lead = () if scan.problem.static else (scan.problem.num_steps,)
     with torch.enable_grad():
         # Views of their own: a state may have come from the same input, by an earlier call.

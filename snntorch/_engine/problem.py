@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._neurons.recurrent import RecurrentLIF
+from .._neurons.slstm import SpikingLSTM
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Problem:
     """Weight of the one-to-one feedback."""
     recurrent: nn.Module | None
     """The layer of a feedback from all neurons to all."""
+    weights: tuple[Tensor, ...]
+    """Its weight and bias."""
+    cell: SpikingLSTM | None
+    """The neuron, if it has gates."""
     threshold: Tensor
     factor: Tensor
     """Graded spikes factor."""
@@ -47,11 +52,6 @@ class Problem:
     state_quant: Any
     step_with: Callable[[States, Tensor | None, Tensor, Tensor], Callable[..., Any]]
     """The same step with other decays, V, threshold and factor."""
-
-    @property
-    def weights(self) -> tuple[Tensor, ...]:
-        """Weight and bias of a feedback from all neurons to all."""
-        return () if self.recurrent is None else tuple(self.recurrent.parameters())
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,10 @@ def problem(
     """State a neuron's problem; ``x`` and ``states`` are checked and of their final shape."""
     lif: Any = neuron if isinstance(neuron, LIF) else None
     fed_back = lif if isinstance(lif, RecurrentLIF) else None
+    cell = neuron if isinstance(neuron, SpikingLSTM) else None
+    recurrent, weights = cell._recurrence() if cell else (None, ())
+    if fed_back and fed_back.all_to_all:
+        recurrent, weights = fed_back.recurrent, tuple(fed_back.recurrent.parameters())
     return Problem(
         x=x,
         static=static,
@@ -83,7 +87,9 @@ def problem(
         model=lif._equation.__name__ if lif else None,
         decays=lif._decays() if lif else (),
         V=fed_back.V if fed_back and not fed_back.all_to_all else None,
-        recurrent=fed_back.recurrent if fed_back and fed_back.all_to_all else None,
+        recurrent=recurrent,
+        weights=weights,
+        cell=cell,
         threshold=neuron.threshold,
         factor=neuron.graded_spikes_factor,
         reset=neuron.reset_mechanism,

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,15 +13,39 @@ class SpikingLSTM(SpikingNeuron):
 
     states = ("syn", "mem")
 
-    def _gates(self, x: Tensor, mem: Tensor) -> States:
-        """Return what goes into the input, forget, candidate and output gates."""
+    _gates: ClassVar[tuple[int, ...]]
+    """Where the input, forget, candidate and output gates stand among the four."""
+    _dim: ClassVar[int]
+    """The dimension in which they stand side by side."""
+
+    def _drive(self, x: Tensor) -> Tensor:
+        """Return what the input gives to the four gates."""
         raise NotImplementedError
+
+    def _recurrence(self) -> tuple[nn.Module, States]:
+        """Return a layer, and the weights with which it feeds the membrane back to the gates."""
+        raise NotImplementedError
+
+    def _feed_back(self, mem: Tensor) -> Tensor:
+        """Return what the membrane gives to the four gates."""
+        raise NotImplementedError
+
+    def _split(self, gates: Tensor) -> States:
+        """Return views of the input, forget, candidate and output gates."""
+        four = gates.chunk(4, self._dim)
+        return tuple(four[place] for place in self._gates)
+
+    def _cell(
+        self, syn: Tensor, into: Tensor, forget: Tensor, candidate: Tensor, out: Tensor
+    ) -> States:
+        """Return the new states, before any reset, from activated gates."""
+        syn = lstm_cell(syn, into, forget, candidate)
+        return syn, out * syn.tanh()
 
     def _update(self, x: Tensor, states: States) -> States:
         syn, mem = states
-        into, forget, candidate, out = self._gates(x, mem)
-        syn = lstm_cell(syn, into.sigmoid(), forget.sigmoid(), candidate.tanh())
-        return syn, out.sigmoid() * syn.tanh()
+        into, forget, candidate, out = self._split(self._drive(x) + self._feed_back(mem))
+        return self._cell(syn, into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid())
 
 
 class SLSTM(SpikingLSTM):
@@ -55,6 +81,8 @@ class SLSTM(SpikingLSTM):
     1735-1780.
     """
 
+    _gates, _dim = (0, 1, 2, 3), -1
+
     def __init__(
         self,
         input_size: int,
@@ -78,10 +106,15 @@ class SLSTM(SpikingLSTM):
     def _state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-1], self.hidden_size))
 
-    def _gates(self, x: Tensor, mem: Tensor) -> States:
+    def _drive(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.lstm_cell.weight_ih, self.lstm_cell.bias_ih)
+
+    def _recurrence(self) -> tuple[nn.Module, States]:
         cell = self.lstm_cell
-        from_input = F.linear(x, cell.weight_ih, cell.bias_ih)
-        return (from_input + F.linear(mem, cell.weight_hh, cell.bias_hh)).chunk(4, dim=-1)
+        return cell, (cell.weight_hh, cell.bias_hh) if self.bias else (cell.weight_hh,)
+
+    def _feed_back(self, mem: Tensor) -> Tensor:
+        return F.linear(mem, *self._recurrence()[1])
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.

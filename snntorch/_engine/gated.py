@@ -1,0 +1,126 @@
+"""Neurons with gates: what the input gives to them is one product over all steps, and so are the
+gradients of all weights. The steps themselves are PyTorch's, whose sigmoid and tanh are fast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .._neurons import equations
+from .._neurons.slstm import SpikingLSTM
+from .._torch import autocast_on
+from . import memory
+from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
+from .fused import TWICE
+from .problem import Problem, Solution
+
+
+def refuses(problem: Problem) -> str | None:
+    """Return why a neuron with gates cannot be solved here, or None if it can."""
+    if autocast_on(problem.x.device.type):
+        return "products under autocast have another dtype"
+    if problem.reset != "none" and not problem.delay:
+        return "its reset is part of the step that fires"
+    return None
+
+
+def solve(problem: Problem) -> Solution:
+    """Run the sequence of a neuron with gates."""
+    cell, x = cast(SpikingLSTM, problem.cell), problem.x
+    rows = x.shape[: cell._dim]
+    drive = cell._drive(x.reshape(-1, *x.shape[cell._dim :]))
+    drive = drive.view(*rows, *drive.shape[1:])
+    syn, mem, *last = _Gated.apply(
+        problem, drive, *problem.states, problem.threshold, *problem.weights
+    )
+    over = mem.flatten(0, 1) if mem.dim() > 1 - cell._dim else mem
+    spikes = cell.fire(cell._observed(over))
+    spikes = spikes.view(*mem.shape[: cell._dim], *spikes.shape[cell._dim :])
+    return Solution(spikes, None if problem.only_spikes else (syn, mem), tuple(last))
+
+
+class _Gated(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        problem: Problem,
+        drive: Tensor,
+        syn: Tensor,
+        mem: Tensor,
+        threshold: Tensor,
+        *weights: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        cell, time = cast(SpikingLSTM, problem.cell), problem.num_steps
+        syn, mem = first = (syn.contiguous(), mem.contiguous())
+        feedback = _feedback(problem, weights, mem)
+        needed = any(ctx.needs_input_grad)
+        shape = drive.shape if problem.static else drive.shape[1:]
+        gates = memory.empty((time if needed else 1, *shape), drive)
+        syns, mems = (memory.empty((time, *mem.shape), mem) for _ in range(2))
+        for t in range(time):
+            now = gates[t if needed else 0]
+            feedback.forward(mem, now)
+            now += drive if problem.static else drive[t]
+            into, forget, candidate, out = cell._split(now)
+            for gate in (into, forget, out):
+                gate.sigmoid_()
+            new = cell._cell(syn, into, forget, candidate.tanh_(), out)
+            if problem.reset != "none":
+                new = cell._reset(new, (syn, mem), cell.mem_reset(mem))
+            syns[t], mems[t] = new
+            syn, mem = syns[t], mems[t]
+        ctx.problem, ctx.count = replace(problem, x=drive.new_empty(0), states=()), len(weights)
+        ctx.save_for_backward(threshold, *weights, *first, gates, syns, mems)
+        return syns, mems, syn.clone(), mem.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(TWICE)
+        problem: Problem = ctx.problem
+        cell = cast(SpikingLSTM, problem.cell)
+        threshold, *tensors = ctx.saved_tensors
+        weights, (syn, mem, gates, syns, mems) = tensors[: ctx.count], tensors[ctx.count :]
+        feedback = _feedback(problem, weights, mem)
+        d_gates, d_threshold = memory.empty(gates.shape, gates), torch.zeros_like(threshold)
+        g_syn, g_mem, *last = grads
+        d_syn, d_mem = (torch.zeros_like(mem) if g is None else g for g in last)
+        for t in reversed(range(problem.num_steps)):
+            old_syn, old_mem = (syns[t - 1], mems[t - 1]) if t else (syn, mem)
+            d_syn = d_syn if g_syn is None else d_syn + g_syn[t]
+            d_mem = d_mem if g_mem is None else d_mem + g_mem[t]
+            if problem.reset == "subtract":
+                d_mem, d_step = equations.subtract_adjoint(d_mem, cell.mem_reset(old_mem))
+                d_threshold += d_step.sum_to_size(threshold.shape)
+            elif problem.reset == "zero":
+                d_mem = equations.zero_adjoint(d_mem, cell.mem_reset(old_mem))
+            into, forget, candidate, out = opened = cell._split(gates[t])
+            squashed = syns[t].tanh()
+            d_syn = d_syn + _tanh_adjoint(d_mem * out, squashed)
+            d_syn, *d_opened = equations.lstm_cell_adjoint(d_syn, old_syn, into, forget, candidate)
+            d_opened.append(d_mem * squashed)
+            activations = (_sigmoid_adjoint, _sigmoid_adjoint, _tanh_adjoint, _sigmoid_adjoint)
+            places = zip(cell._split(d_gates[t]), activations, d_opened, opened, strict=True)
+            for place, adjoint, d_gate, gate in places:
+                place.copy_(adjoint(d_gate, gate))
+            d_mem = torch.empty_like(old_mem)
+            feedback.backward(d_gates[t], d_mem)
+        before = torch.cat((mem.unsqueeze(0), mems[:-1]))
+        d_weights = feedback.d_weights(d_gates, before)[: len(weights)]
+        d_drive = d_gates.sum(0) if problem.static else d_gates
+        return None, d_drive, d_syn, d_mem, d_threshold, *d_weights
+
+
+_sigmoid_adjoint, _tanh_adjoint = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+
+
+def _feedback(
+    problem: Problem, weights: Sequence[Tensor], mem: Tensor
+) -> LinearFeedback | ConvFeedback:
+    layer: Any = problem.recurrent
+    return FEEDBACKS[type(layer)](layer, weights, mem.shape)
