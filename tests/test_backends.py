@@ -376,6 +376,7 @@ def script(body, **environment):
         text=True,
         env={**os.environ, **environment},
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
