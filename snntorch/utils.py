@@ -78,7 +78,7 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
     samples = len(dataset.targets)
     if subset > samples:
         raise ValueError(
-            f"subset={subset} is more parts than the {samples} samples of dataset; {samples} is most"
+            f"subset={subset} is more than the {samples} samples of dataset, one for each part"
         )
     size = samples // subset
     if not 0 <= idx * size < samples:
