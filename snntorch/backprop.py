@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -103,7 +102,7 @@ def TBPTT(
     :raises ValueError: ``K`` is less than 1, or more than ``num_steps``
     """
     setup, time = (net, dataloader, optimizer, criterion), (num_steps, time_var, time_first)
-    return _epoch(*setup, *time, regularization, device, _whole("K", K), progress)
+    return _epoch(*setup, *time, regularization, device, _count("K", K), progress)
 
 
 def RTRL(
@@ -131,13 +130,10 @@ def RTRL(
     return _epoch(*setup, *time, regularization, device, 1, progress)
 
 
-def _whole(name: str, value: Any) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}, not an integer") from None
+def _count(name: str, value: Any) -> int:
+    count = utils._integer(name, value)
     if count < 1:
-        raise ValueError(f"{name}={value!r}; at least one time step is needed")
+        raise ValueError(f"{name}={count}; at least one time step is needed")
     return count
 
 
@@ -152,7 +148,7 @@ def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
         return 0
     if num_steps is False:
         raise ValueError("num_steps is missing: with time_var=False pass how many steps to take")
-    num_steps = _whole("num_steps", num_steps)
+    num_steps = _count("num_steps", num_steps)
     if K is not None and num_steps < K:
         raise ValueError(f"K={K} is more than num_steps={num_steps}; BPTT takes all steps at once")
     return num_steps

@@ -46,6 +46,14 @@ def _check_data(name: str, dataset: Any) -> None:
         )
 
 
+def _integer(name: str, value: Any) -> int:
+    """Return a whole number as an int, or raise TypeError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}, not an integer") from None
+
+
 def _pick(values: Any, indices: np.ndarray) -> Any:
     """Take the elements at some indices of a tensor, an array, a list or a tuple."""
     if isinstance(values, list | tuple):
@@ -72,7 +80,7 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
     :raises ValueError: more parts than samples, or a part that holds none
     """
     _check_data("dataset", dataset)
-    subset, idx = operator.index(subset), operator.index(idx)
+    subset, idx = _integer("subset", subset), _integer("idx", idx)
     if subset <= 1:
         return dataset
     samples = len(dataset.targets)
