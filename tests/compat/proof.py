@@ -33,18 +33,12 @@ class Unproved:
 def prove(folder):
     """Run the tests in a folder; raise SystemExit unless all of them fail."""
     # The project's settings would turn a warning of 1.0.0 into a failure.
-    options = [
-        "-q",
-        "--tb=no",
-        "--no-summary",
-        "--noconftest",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore",
-    ]
+    options = ["-q", "--tb=no", "--no-summary", "--noconftest", "-p", "no:cacheprovider"]
     unproved = Unproved()
-    if pytest.main([*options, str(folder)], plugins=[unproved]) != pytest.ExitCode.TESTS_FAILED:
+    if (
+        pytest.main([*options, "-W", "ignore", str(folder)], plugins=[unproved])
+        != pytest.ExitCode.TESTS_FAILED
+    ):
         sys.exit("the tests did not run to their end, or none of them fails")
     if unproved.tests:
         sys.exit("\n".join(f"{name}: {what}" for name, what in unproved.tests.items()))
