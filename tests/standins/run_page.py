@@ -23,6 +23,9 @@ class Film(animation.AbstractMovieWriter):
     def isAvailable(cls):
         return True
 
+    def setup(self, fig, outfile, dpi=None):
+        super().setup(fig, outfile, dpi)
+
     def grab_frame(self, **options):
         self.fig.canvas.draw()
 
