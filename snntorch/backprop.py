@@ -155,9 +155,7 @@ def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
 
 
 def _on_device(batch: Any, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    if not (
-        isinstance(batch, tuple | list) and [isinstance(x, Tensor) for x in batch] == [True] * 2
-    ):
+    if not isinstance(batch, tuple | list) or [isinstance(x, Tensor) for x in batch] != [True] * 2:
         raise TypeError(
             f"dataloader gives a {type(batch).__name__}; each batch must be two tensors, data and "
             "targets"
@@ -206,8 +204,8 @@ def _epoch(
 ) -> Tensor:
     """Update a network after every ``K`` steps of each batch; with None, after all of them."""
     shown = _shown(num_steps, time_var, K)
-    for name, given in {"criterion": criterion, "regularization": regularization}.items():
-        if not callable(given) and given is not False:
+    for name, given in ("criterion", criterion), ("regularization", regularization or criterion):
+        if not callable(given):
             raise TypeError(f"{name}={given!r} is not callable; pass a function that gives a loss")
     varying = getattr(criterion, "time_var_targets", False)
     net.to(device).train()

@@ -35,10 +35,8 @@ def prove(folder):
     # The project's settings would turn a warning of 1.0.0 into a failure.
     options = ["-q", "--tb=no", "--no-summary", "--noconftest", "-p", "no:cacheprovider"]
     unproved = Unproved()
-    if (
-        pytest.main([*options, "-W", "ignore", str(folder)], plugins=[unproved])
-        != pytest.ExitCode.TESTS_FAILED
-    ):
+    code = pytest.main([*options, "-W", "ignore", str(folder)], plugins=[unproved])
+    if code != pytest.ExitCode.TESTS_FAILED:
         sys.exit("the tests did not run to their end, or none of them fails")
     if unproved.tests:
         sys.exit("\n".join(f"{name}: {what}" for name, what in unproved.tests.items()))
