@@ -24,11 +24,7 @@ LEFT_OUT = """
 000 Tutorial 3 - Deep Learning with snnTorch
     0 41522c45 shell
 001 Installation
-    0 593cfbe7 shell
-    1 fb3e7b6f shell
-    2 4e0746dd shell
-    3 72345e31 shell
-    4 067924b3 shell
+    * shell
 001 Quickstart
     0 56215f75 shell
 001 snn.Synaptic
