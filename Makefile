@@ -11,7 +11,7 @@ STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic al
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 
-.PHONY: help quickstart test test-all lint format docs bench clean
+.PHONY: help quickstart test test-all compat-proof lint format docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test: .venv/dev  ## run the tests
 test-all: .venv/dev  ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2
 
+compat-proof: $(PEER)/ready  ## check that release 1.0.0 fails every test in tests/compat
+	$(PEER)/bin/python tests/compat/proof.py
+
 lint: .venv/dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +59,7 @@ $(PEER)/ready: .venv/torch
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/pip install --quiet "$(TORCH)"
 	$(PEER)/bin/pip install --quiet --constraint .venv/torch snntorch==1.0.0 \
-		numpy pandas matplotlib nir nirtorch
+		numpy pandas matplotlib nir nirtorch pytest
 	touch $@
 
 $(JELLY)/ready: .venv/torch

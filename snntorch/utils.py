@@ -1,8 +1,14 @@
-"""Handling whole networks."""
+"""Handling whole networks and data sets."""
 
+import operator
+from typing import Any, TypeVar
+
+import numpy as np
 from torch import nn
 
 from ._neurons.neurons import SpikingNeuron
+
+DataSet = TypeVar("DataSet", bound=Any)
 
 
 def reset(net: nn.Module) -> None:
@@ -23,3 +29,107 @@ def detach(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, SpikingNeuron):
             module.detach_hidden()
+
+
+def _check_data(name: str, dataset: Any) -> None:
+    """Raise if a data set does not hold its samples and classes in two sequences of one length."""
+    if not (hasattr(dataset, "data") and hasattr(dataset, "targets")):
+        raise TypeError(
+            f"{name} is a {type(dataset).__name__} without the attributes data and targets; "
+            "torchvision's MNIST and CIFAR10, for example, have them, and torch.utils.data.Subset "
+            "or random_split cut any other data set"
+        )
+    if len(dataset.data) != len(dataset.targets):
+        raise ValueError(
+            f"{name} has {len(dataset.data)} data and {len(dataset.targets)} targets; it needs one "
+            "target for each sample"
+        )
+
+
+def _integer(name: str, value: Any) -> int:
+    """Return a whole number as an int, or raise TypeError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}, not an integer") from None
+
+
+def _pick(values: Any, indices: np.ndarray) -> Any:
+    """Take the elements at some indices of a tensor, an array, a list or a tuple."""
+    if isinstance(values, list | tuple):
+        return type(values)(values[i] for i in indices)
+    return values[indices]
+
+
+def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
+    r"""Reduce a data set, in place, to one of several parts of equal size.
+
+    Of :math:`N` samples the part :math:`i` of :math:`s` keeps those with the numbers
+
+    .. math:: n i \le k < n (i + 1), \qquad n = \lfloor N / s \rfloor ,
+
+    in their order. Where :math:`s` does not divide :math:`N`, the samples left over at the end
+    are the part :math:`i = s`.
+
+    :param dataset: data set with the attributes ``data`` and ``targets``, each a tensor, an array
+        or a list over the samples
+    :param subset: number :math:`s` of parts; 1 or less leaves the data set whole
+    :param idx: number :math:`i` of the part that is kept, counted from 0; default 0
+    :returns: the same data set
+    :raises TypeError: a data set without these attributes, or a number that is no integer
+    :raises ValueError: more parts than samples, or a part that holds none
+    """
+    _check_data("dataset", dataset)
+    subset, idx = _integer("subset", subset), _integer("idx", idx)
+    if subset <= 1:
+        return dataset
+    samples = len(dataset.targets)
+    if subset > samples:
+        raise ValueError(
+            f"subset={subset} is more than the {samples} samples of dataset, one for each part"
+        )
+    size = samples // subset
+    if not 0 <= idx * size < samples:
+        raise ValueError(
+            f"idx={idx} is no part of {samples} samples in subset={subset} parts; it counts from "
+            f"0 to {subset - 1}"
+        )
+    part = slice(idx * size, (idx + 1) * size)
+    dataset.data, dataset.targets = dataset.data[part], dataset.targets[part]
+    return dataset
+
+
+def valid_split(
+    ds_train: DataSet, ds_val: DataSet, split: float, seed: int = 0
+) -> tuple[DataSet, DataSet]:
+    r"""Move a random share of the training samples to a validation set, both in place.
+
+    Of :math:`N` samples, :math:`\lfloor N \cdot \text{split} \rfloor` go to the validation set, in
+    their order; the others stay, shuffled.
+
+    :param ds_train: data set with the attributes ``data`` and ``targets``, each a tensor, an array
+        or a list over the samples
+    :param ds_val: another data set with these attributes, which are replaced; it keeps the rest,
+        such as transforms
+    :param split: share of the samples that is moved, from 0 to 1
+    :param seed: seed of the draw; the global random numbers are left alone; default 0
+    :returns: ``ds_train`` and ``ds_val``
+    :raises TypeError: a data set without these attributes
+    :raises ValueError: one data set given twice, or a share outside [0, 1]
+    """
+    _check_data("ds_train", ds_train)
+    _check_data("ds_val", ds_val)
+    if ds_val is ds_train:
+        raise ValueError(
+            "ds_val is ds_train itself, which cannot hold both parts; load the data set twice"
+        )
+    if not 0 <= split <= 1:
+        raise ValueError(f"split={split} must be a share of the samples, from 0 to 1")
+    samples = len(ds_train.targets)
+    kept = samples - int(samples * split)
+    train = np.random.default_rng(seed).choice(samples, size=kept, replace=False)
+    val = np.setdiff1d(np.arange(samples), train)
+    data, targets = ds_train.data, ds_train.targets
+    ds_train.data, ds_train.targets = _pick(data, train), _pick(targets, train)
+    ds_val.data, ds_val.targets = _pick(data, val), _pick(targets, val)
+    return ds_train, ds_val

@@ -447,7 +447,20 @@ def unroll(
     leave ``x`` as it is where they run over all steps at once. A ``spike_grad``, a ``state_quant``
     and a parametrization are taken to be functions, which draw no random numbers.
     """
-    num_steps, static = _check(net, x, num_steps, backend), num_steps is not None
+    steps = _check(net, x, num_steps, backend)
+    return through_time(net, x, steps, static=num_steps is not None, reset=reset, backend=backend)
+
+
+def through_time(
+    net: nn.Module,
+    x: Tensor,
+    num_steps: int,
+    *,
+    static: bool,
+    reset: bool = True,
+    backend: str | None = None,
+) -> Any:
+    """:func:`unroll` for a caller that has checked the arguments and knows what has time."""
     plan, kept, out = _plan(net, static), _states_of(net), x
     try:
         if reset:

@@ -1,0 +1,137 @@
+"""Every name, parameter, position and default of release 1.0.0, from signatures.txt."""
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import snntorch as snn
+
+# Names and modules that are still to come. One that has come fails until it is taken off the list.
+PENDING = """
+snntorch.AssociativeLeaky
+snntorch.BatchNormTT1d
+snntorch.BatchNormTT2d
+snntorch.DeltaLeaky
+snntorch.GradedSpikes
+snntorch.LeakyParallel
+snntorch.LinearLeaky
+snntorch.StateLeaky
+snntorch.spikegen.delta
+snntorch.spikegen.from_one_hot
+snntorch.spikegen.latency
+snntorch.spikegen.latency_code
+snntorch.spikegen.latency_code_linear
+snntorch.spikegen.latency_code_log
+snntorch.spikegen.latency_interpolate
+snntorch.spikegen.rate_interpolate
+snntorch.spikegen.target_rate_code
+snntorch.spikegen.targets_convert
+snntorch.spikegen.targets_latency
+snntorch.spikegen.targets_rate
+snntorch.spikegen.to_one_hot
+snntorch.spikegen.to_one_hot_inverse
+snntorch.spikeplot
+snntorch.functional.acc.accuracy_temporal
+snntorch.functional.loss.SpikeTime
+snntorch.functional.loss.ce_temporal_loss
+snntorch.functional.loss.mse_temporal_loss
+snntorch.functional.reg
+snntorch.functional.probe
+snntorch.functional.stdp_learner
+snntorch.export_nir
+snntorch.import_nir
+snntorch.spikevision
+"""
+
+
+def read(text):
+    """Yield module and line of each fact."""
+    for line in text.splitlines():
+        if line.startswith("["):
+            module = line.strip("[]")
+        elif line and not line.startswith("#"):
+            yield module, line
+
+
+FACTS = list(read((Path(__file__).parent / "signatures.txt").read_text()))
+
+
+def find(module, path):
+    """Return the module, class or function of a name; AttributeError or ImportError where none."""
+    found = importlib.import_module(module)
+    for name in path.split("."):
+        # A module is called by its forward.
+        calls = name == "__call__" and inspect.isclass(found) and issubclass(found, nn.Module)
+        found = getattr(found, "forward" if calls else name)
+    return found
+
+
+def parse(arguments):
+    """Return the parameters of "a, b=1)"."""
+    space = {}
+    exec(f"def function({arguments}: pass", space)
+    return list(inspect.signature(space["function"]).parameters.values())
+
+
+def parameters(found):
+    """Return what a caller passes: without ``self``."""
+    given = list(inspect.signature(found).parameters.values())
+    return given[1:] if given and given[0].name == "self" else given
+
+
+def same_default(ours, theirs):
+    if theirs is ...:
+        return callable(ours)
+    if isinstance(theirs, list | tuple):
+        return list(ours) == list(theirs)
+    return type(ours) is type(theirs) and ours == theirs
+
+
+def check(ours, theirs):
+    """Hold our parameters against theirs: a call that fits theirs fits ours and means the same."""
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    fixed = [p for p in theirs if p.kind not in variable]
+    # DeltaLeaky hands on what it does not name.
+    for p, q in zip(fixed, ours, strict=False):
+        assert q.name == p.name
+        assert q.kind is p.kind
+        if p.default is not p.empty:
+            assert same_default(q.default, p.default), f"{q} for {p}"
+    assert len(ours) >= len(fixed), f"{fixed[len(ours)]} is missing"
+    for q in ours[len(fixed) :]:
+        assert q.default is not q.empty or q.kind in variable, f"{q} is required"
+
+
+def pending(module, path):
+    names = f"{module}.{path}".split(".")
+    return any(".".join(names[:i]) in PENDING.split() for i in range(1, len(names) + 1))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules on their way out
+@pytest.mark.parametrize(("module", "line"), FACTS, ids=[f"{m}.{fact}"[9:] for m, fact in FACTS])
+def test_fact(module, line):
+    path = line.partition("(")[0].partition(" < ")[0]
+    if pending(module, path):
+        with pytest.raises((ImportError, AttributeError)):
+            find(module, path)
+        return
+    found = find(module, path)
+    if " < " in line:
+        assert issubclass(found, find(module, line.partition(" < ")[2]))
+    elif "(" in line:
+        check(parameters(found), parse(line.partition("(")[2]))
+
+
+def test_every_module_is_reached_from_the_package():
+    tops = {module.split(".")[1] for module, _ in FACTS if "." in module}
+    there = {top for top in tops if importlib.util.find_spec(f"snntorch.{top}")}
+    assert there <= set(snn._SUBMODULES)
+
+
+def test_pending_names_are_facts():
+    names = [f"{module}.{line.partition('(')[0]}" for module, line in FACTS]
+    for entry in PENDING.split():
+        assert any(f"{name}.".startswith(f"{entry}.") for name in names), entry
