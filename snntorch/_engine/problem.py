@@ -86,7 +86,7 @@ def problem(
         recurrent=fed_back.recurrent if fed_back and fed_back.all_to_all else None,
         threshold=neuron.threshold,
         factor=neuron.graded_spikes_factor,
-        reset=neuron.reset_mechanism,
+        reset=neuron.reset_mechanism if neuron._resets else "none",
         delay=neuron.reset_delay,
         spike_grad=neuron.spike_grad,
         inhibition=neuron.inhibition,
