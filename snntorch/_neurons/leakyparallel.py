@@ -1,5 +1,3 @@
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,6 +6,22 @@ from .._torch import is_compiling
 from . import equations
 from .neurons import Parameter, State, Surrogate
 from .sequence import WholeSequence
+
+
+class _Weights(nn.Module):
+    """The weights of an ``nn.RNN`` by their names, since torch.compile takes no ``nn.RNN``."""
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+
+    def __init__(self, rnn: nn.RNN) -> None:
+        super().__init__()
+        for name, weight in rnn.named_parameters():
+            self.register_parameter(name, weight)
+
+    @property
+    def biases(self) -> list[nn.Parameter]:
+        return [weight for name, weight in self.named_parameters() if name.startswith("bias")]
 
 
 class LeakyParallel(WholeSequence):
@@ -37,8 +51,8 @@ class LeakyParallel(WholeSequence):
     :param dtype: their type
     :raises ValueError: ``beta`` has another number of values, or ``dropout`` is no probability
 
-    The other arguments are those of :class:`SpikingNeuron`. The weights are those of ``nn.RNN``, in
-    the attribute ``rnn``, with :math:`V` as ``weight_hh_l0``; ``beta`` keeps the values given.
+    The other arguments are those of :class:`SpikingNeuron`. The weights are named as in ``nn.RNN``,
+    in the attribute ``rnn``, with :math:`V` as ``weight_hh_l0``; ``beta`` keeps the values given.
 
     Example::
 
@@ -52,7 +66,6 @@ class LeakyParallel(WholeSequence):
     _least_dim = 2
 
     beta: Tensor
-    rnn: Any
 
     def __init__(
         self,
@@ -93,9 +106,7 @@ class LeakyParallel(WholeSequence):
                 )
         self.to(device=device, dtype=dtype)
         self.input_size, self.hidden_size, self.dropout = input_size, hidden_size, dropout
-        self.rnn = nn.RNN(
-            input_size, hidden_size, nonlinearity="relu", bias=bias, device=device, dtype=dtype
-        )
+        self.rnn = _Weights(nn.RNN(input_size, hidden_size, bias=bias, device=device, dtype=dtype))
         self._diagonal = False
         self.rnn.weight_hh_l0.requires_grad_(learn_beta)
         if beta is not None:
@@ -137,10 +148,10 @@ class LeakyParallel(WholeSequence):
 
     def _stepped(self, x: Tensor, mem: Tensor) -> Tensor:
         """Run neuron by neuron, which is faster than a product with a diagonal matrix."""
-        rnn = self.rnn
-        bias = rnn.bias_ih_l0 + rnn.bias_hh_l0 if rnn.bias else None
-        current = self._as_current(F.linear(x, rnn.weight_ih_l0, bias))
-        decay, trace = rnn.weight_hh_l0.diagonal(), []
+        biases = self.rnn.biases
+        bias = biases[0] + biases[1] if biases else None
+        current = self._as_current(F.linear(x, self.rnn.weight_ih_l0, bias))
+        decay, trace = self.rnn.weight_hh_l0.diagonal(), []
         for step in current.unbind():
             mem = equations.leaky(step, mem, decay).relu()
             trace.append(mem)
@@ -148,11 +159,11 @@ class LeakyParallel(WholeSequence):
 
     def _rnn(self, x: Tensor, first: Tensor) -> Tensor:
         """Run as one operation of torch, which a traced graph keeps for any length."""
-        rnn, rows = self.rnn, x.reshape(len(x), -1, self.input_size)
-        feedback = self.grad_hook(rnn.weight_hh_l0) if self._diagonal else rnn.weight_hh_l0
-        biases = (rnn.bias_ih_l0, rnn.bias_hh_l0) if rnn.bias else ()
-        weights = [rnn.weight_ih_l0, feedback, *biases]
+        rows = x if x.dim() == 3 else x.reshape(len(x), -1, self.input_size)
+        feedback = self.rnn.weight_hh_l0
+        feedback = self.grad_hook(feedback) if self._diagonal else feedback
+        weights = [self.rnn.weight_ih_l0, feedback, *self.rnn.biases]
         first = first.reshape(1, -1, self.hidden_size).to(x.dtype)
-        how = rnn.bias, 1, 0.0, self.training, False, False
+        how = len(weights) > 2, 1, 0.0, self.training, False, False
         trace = self._as_current(torch.rnn_relu(rows, first, weights, *how)[0])
-        return trace.reshape(*x.shape[:-1], self.hidden_size)
+        return trace if rows is x else trace.reshape(*x.shape[:-1], self.hidden_size)

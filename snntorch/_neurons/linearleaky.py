@@ -64,7 +64,7 @@ class LinearLeaky(StateLeaky):
         :param input_: input ``[T, B, ..., in_features]``
         :param mem: membrane potential before the first step, which broadcasts to
             ``[B, ..., out_features]``; default zeros, see :meth:`StateLeaky.forward`
-        :returns: ``spk, mem``, each ``[T, B, ..., out_features]``; ``spk`` alone with
+        :returns: ``spk, mem``, each ``[T, B, ..., out_features]``; ``mem`` alone with
             ``output=False``
         :raises ValueError: as :meth:`StateLeaky.forward`
         """

@@ -1,9 +1,7 @@
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from . import equations
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
@@ -25,7 +23,7 @@ class StateLeaky(WholeSequence, LIF):
 
     On the CPU all time steps run in one compiled pass, elsewhere in chunks side by side; both are
     exact and take time in proportion to :math:`T`. ``kernel_truncation_steps`` :math:`= K` cuts
-    the sum off after its first :math:`K` terms, and makes it a convolution.
+    the sum off after its first :math:`K` terms.
 
     :param beta: decay rate :math:`\beta` per time step, clamped to [0, 1], a number or a tensor
         with one value, or one for each channel
@@ -33,7 +31,7 @@ class StateLeaky(WholeSequence, LIF):
     :param learn_beta: make the time constant ``tau`` a learnable parameter; below 1 it acts as 1
     :param state_quant: callable that quantises the membrane before it fires; the quantised values
         do not enter the recurrence
-    :param output: return the membrane too; default True
+    :param output: return spikes and membrane (default), or with False the membrane alone
     :param kernel_truncation_steps: number of time steps :math:`K` that an input is remembered;
         default None, all
     :raises ValueError: ``beta`` has another number of values, or ``kernel_truncation_steps`` is
@@ -120,7 +118,7 @@ class StateLeaky(WholeSequence, LIF):
         :param mem: membrane potential before the first step, which broadcasts to
             ``[B, ..., channels]``; default zeros. To go on from an earlier call, pass the last
             ``mem[-1]`` that it returned, or the attribute ``mem``, which is not quantised
-        :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``output=False``
+        :returns: ``spk, mem`` of the input's shape; ``mem`` alone with ``output=False``
         :raises ValueError: the input has no time or another number of channels, ``mem`` has
             another shape or is given in spite of ``kernel_truncation_steps``
         """
@@ -137,12 +135,12 @@ class StateLeaky(WholeSequence, LIF):
                 "is to be forgotten; start from zeros, or build the neuron without truncation"
             )
         first = self._first(mem, x, x.shape[1:])
-        out, last = self._fused(x, first) or self._in_torch(x, first)
+        spk, trace, last = self._fused(x, first) or self._in_torch(x, first)
         self._keep(last, mem)
-        return out if self.output else out[0]
+        return (spk, trace) if self.output else trace
 
-    def _fused(self, x: Tensor, first: Tensor) -> tuple[States, Tensor] | None:
-        """Return spikes and membrane, and the last one, if a backend is faster than torch."""
+    def _fused(self, x: Tensor, first: Tensor) -> States | None:
+        """Return spikes, membrane and the last one, if a backend is faster than torch."""
         # Loaded when first used, which keeps the import of the library cheap.
         from .._engine import backends
         from .._engine.problem import problem
@@ -150,22 +148,21 @@ class StateLeaky(WholeSequence, LIF):
         if self.kernel_truncation_steps is not None or self.state_quant:
             return None
         stated = problem(self, x, len(x), False, (first,))
-        stated = replace(stated, only_spikes=not self.output)
         if backends.choose(stated)[0] == backends.reference.NAME:
             return None
         solution = backends.solve(stated)
-        return (solution.spikes, *(solution.traces or ())), solution.states[0]
+        return solution.spikes, *(solution.traces or ()), *solution.states
 
-    def _in_torch(self, x: Tensor, first: Tensor) -> tuple[States, Tensor]:
+    def _in_torch(self, x: Tensor, first: Tensor) -> States:
         (decay,) = self._decays()
         if self.kernel_truncation_steps is None:
             decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
             trace = linear_scan(decay, x, first)
         else:
-            trace = _convolved(x, decay, min(self.kernel_truncation_steps, len(x)))
+            trace = _windowed(x, decay, min(self.kernel_truncation_steps, len(x)))
         last = trace[-1].clone()
         trace = self.state_quant(trace) if callable(self.state_quant) else trace
-        return (self.fire(trace), trace), last
+        return self.fire(trace), trace, last
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
         """Not for this neuron."""
@@ -180,11 +177,15 @@ def _time_constant(beta: Tensor) -> Tensor:
     return 1 / (1 - beta.clamp(0, 1)).clamp(min=1e-12)
 
 
-def _convolved(x: Tensor, decay: Tensor, steps: int) -> Tensor:
-    """Sum the newest inputs, weighted by powers of the decay."""
-    channels = x.shape[-1]
-    powers = decay.expand(channels)[:, None] ** torch.arange(steps - 1, -1, -1, device=x.device)
-    dtype = torch.promote_types(x.dtype, decay.dtype)
-    rows = x.to(dtype).flatten(1, -2).permute(1, 2, 0)
-    out = F.conv1d(F.pad(rows, (steps - 1, 0)), powers[:, None].to(dtype), groups=channels)
-    return out.permute(2, 0, 1).reshape(x.shape)
+def _windowed(x: Tensor, decay: Tensor, steps: int) -> Tensor:
+    """Sum the newest inputs, weighted by powers of the decay: each window from its two halves."""
+    if steps == 1:
+        return x
+    half = steps // 2
+    out = _windowed(x, decay, half)
+    out = out + decay**half * _delayed(out, half)
+    return x + decay * _delayed(out, 1) if steps % 2 else out
+
+
+def _delayed(x: Tensor, steps: int) -> Tensor:
+    return torch.cat((torch.zeros_like(x[:steps]), x[:-steps]))
