@@ -26,7 +26,7 @@ class WholeSequence(SpikingNeuron):
     def _as_sequence(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor with time."""
         x = self._as_current(input_)
-        if x.dim() < self._least_dim or not len(x):
+        if x.dim() < self._least_dim or not (torch.jit.is_tracing() or len(x)):
             raise ValueError(
                 f"{self._name}: the input has the shape {tuple(x.shape)}; a call takes a whole "
                 "sequence [T, B, features], not one time step"
@@ -36,7 +36,7 @@ class WholeSequence(SpikingNeuron):
     def _first(self, given: State, x: Tensor, shape: torch.Size) -> Tensor:
         """Return the state to start from."""
         self._check_parameters(shape)
-        return self._fitting("mem", x.new_zeros(()) if given is None else given, x, shape)
+        return x.new_zeros(shape) if given is None else self._fitting("mem", given, x, shape)
 
     def _keep(self, last: Tensor, given: State) -> None:
         """Keep the last state; without its graph, if the caller holds that of the first."""
