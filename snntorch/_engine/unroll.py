@@ -284,7 +284,9 @@ def _run(stage: Stage, x: Any, num_steps: int, static: bool, backend: str | None
     if stage.how == "whole":
         x = x.expand(num_steps, *x.shape) if static else x
         kept = [state for name in layer.states if (state := layer._newest(name)) is not None]
-        with backends.use_backend(backend) if backend else nullcontext():
+        # torch.compile cannot set a context variable.
+        chosen = backend and not is_compiling()
+        with backends.use_backend(backend) if chosen else nullcontext():
             return layer(x, *kept)
     if stage.how in ("hoist", "fold") and isinstance(x, Tensor):
         if stage.how == "hoist":
