@@ -658,7 +658,7 @@ def test_delta_equals_the_loop(delta, beta, hidden):
     x = randn(20, B, N)
     want = delta_loop(x.numpy(), np.asarray(delta), np.asarray(lif.beta))
     got = [torch.stack(each) for each in zip(*(flat(lif(x_t)) for x_t in x), strict=True)]
-    unrolled = flat(snn.unroll(lif, x))
+    unrolled = flat(snn.unroll(nn.Sequential(nn.Identity(), lif), x))
     for a, b, c in zip(got, unrolled, want, strict=True):
         close(a, c)
         assert torch.equal(a, b)

@@ -78,7 +78,7 @@ class DeltaLeaky(Leaky):
             as the last call returned it; default the last call's, or zeros. None in the pair
             stands for zeros
         :returns: ``spk, (mem, mem_prev)``, each of the input's shape, whatever ``init_hidden`` and
-            ``output`` are
+            ``output`` are; so in ``nn.Sequential`` it can only come last
         """
         if mem is None:
             return self._call(input_, None, None)
