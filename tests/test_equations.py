@@ -13,6 +13,7 @@ from snntorch._neurons import equations
 PAIRS = {
     "leaky": "x mem beta",
     "rleaky": "x feedback mem beta",
+    "delta_leaky": "x mem beta",
     "synaptic": "x syn mem alpha beta",
     "rsynaptic": "x feedback syn mem alpha beta",
     "alpha": "x exc inh mem alpha beta tau",
@@ -65,6 +66,7 @@ def test_adjoint_is_the_gradient_of_the_step(name, values):
 def test_steps_by_hand():
     assert equations.leaky(0.5, 2.0, 0.25) == 1.0
     assert equations.rleaky(0.5, 0.125, 2.0, 0.25) == 1.125
+    assert equations.delta_leaky(0.5, 2.0, 9.0, 0.25) == (1.0, 2.0)
     assert equations.synaptic(0.5, 2.0, 4.0, 0.25, 0.5) == (1.0, 3.0)
     assert equations.rsynaptic(0.5, 0.125, 2.0, 4.0, 0.25, 0.5) == (1.125, 3.125)
     assert equations.alpha(0.5, 2.0, 4.0, 9.0, 0.25, 0.5, 2.0) == (1.0, 1.5, 5.0)

@@ -92,7 +92,7 @@ def problem(
         cell=cell,
         threshold=neuron.threshold,
         factor=neuron.graded_spikes_factor,
-        reset=neuron.reset_mechanism,
+        reset=neuron.reset_mechanism if neuron._resets else "none",
         delay=neuron.reset_delay,
         spike_grad=neuron.spike_grad,
         inhibition=neuron.inhibition,

@@ -1,7 +1,7 @@
 """The door for many time steps: take a network apart, and run each layer over the whole sequence.
 
-One function, :func:`_plan`, decides for each layer what happens to it: hoist, fold, scan or step;
-:func:`unroll` does it and :func:`explain` prints it.
+One function, :func:`_plan`, decides for each layer what happens to it: hoist, fold, scan, whole or
+step; :func:`unroll` does it and :func:`explain` prints it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,7 +25,9 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 
 from .. import utils
+from .._layers.graded_spikes import GradedSpikes
 from .._neurons.neurons import SpikingNeuron
+from .._neurons.sequence import WholeSequence
 from .._neurons.states import Stateful
 from .._torch import is_compiling, is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
@@ -82,6 +85,7 @@ _FOLDS = {
     **_each("BatchNorm1d BatchNorm2d BatchNorm3d", _Fold(-1, _batch_statistics)),
     **_each("Dropout Dropout1d Dropout2d Dropout3d", _Fold(-1, random=True)),
     **_each("AlphaDropout FeatureAlphaDropout", _Fold(-1, random=True)),
+    GradedSpikes: _Fold(None),
 }
 
 # Layers that compute nothing.
@@ -98,7 +102,8 @@ class Stage:
     """Where the layer stands in the network, such as ``"2"`` or ``"block.1"``; ``""`` is all."""
     module: nn.Module
     how: str
-    """``"hoist"``, ``"fold"``, ``"scan"``, ``"step"``, or ``"loop"`` for the whole network."""
+    """``"hoist"``, ``"fold"``, ``"scan"``, ``"whole"``, ``"step"``, or ``"loop"`` for the whole
+    network."""
     reason: str | None = None
     """Why not faster."""
     backend: str | None = None
@@ -160,6 +165,8 @@ def _draws(spike_grad: Any) -> bool:
 def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
     """Decide what happens to one layer, whose input is the same at each step if ``static``."""
     cls, fold = _class_of(layer), _FOLDS.get(_class_of(layer))
+    if isinstance(layer, WholeSequence):
+        return Stage(path, layer, "whole")
     if touched := next(filter(None, map(_touched, layer.modules())), None):
         return Stage(path, layer, "step", touched, ordered=True)
     if _varies(layer):
@@ -192,19 +199,28 @@ def _plan(net: nn.Module, static: bool) -> Plan:
         static = static and stages[-1].how == "hoist"
     for stage, following in pairwise(stages):
         takes_any = following.how == "step" and _class_of(following.module) not in _FOLDS
-        if stage.how == "scan" and not _only_spikes(stage.module) and not takes_any:
+        if stage.how in ("scan", "whole") and not _only_spikes(stage.module) and not takes_any:
+            hidden = "" if stage.how == "whole" else "init_hidden=True and "
             raise TypeError(
                 f"layer {stage} would pass spikes and states on to layer {following}; build it "
-                "with init_hidden=True and output=False"
+                f"with {hidden}output=False"
             )
     if reason := _inseparable(stages):
-        return Plan([Stage("", net, "loop", reason)])
-    whole = len(stages) == 1 and stages[0].module is net and stages[0].how == "step"
-    return Plan([replace(stages[0], how="loop")] if whole else stages)
+        stages = [Stage("", net, "loop", reason)]
+    elif len(stages) == 1 and stages[0].module is net and stages[0].how == "step":
+        stages = [replace(stages[0], how="loop")]
+    for stage in stages:
+        for part in stage.module.modules():
+            if stage.how in ("step", "loop") and isinstance(part, WholeSequence):
+                raise TypeError(
+                    f"{_class_of(part).__name__} takes a whole sequence at each call, but "
+                    f"{stage.name} has to be run step by step: {stage.reason}"
+                )
+    return Plan(stages)
 
 
 def _only_spikes(layer: Any) -> bool:
-    return layer.init_hidden and not layer.output
+    return (layer.init_hidden or isinstance(layer, WholeSequence)) and not layer.output
 
 
 def _inseparable(stages: list[Stage]) -> str | None:
@@ -215,7 +231,7 @@ def _inseparable(stages: list[Stage]) -> str | None:
     if len(ordered) > 1:
         order = "may draw random numbers or have side effects, whose order in time is kept"
         return f"{ordered[0]} and {ordered[1]} {order}"
-    apart = [stage for stage in stages if stage.how in ("scan", "step")]
+    apart = [stage for stage in stages if stage.how in ("scan", "whole", "step")]
     uses = Counter(part for stage in apart for part in stage.module.modules())
     twice = (stage for stage in apart if any(uses[part] > 1 for part in stage.module.modules()))
     return f"{stage} is shared with another layer" if (stage := next(twice, None)) else None
@@ -352,7 +368,15 @@ def _run(group: list[Stage], x: Any, num_steps: int, static: bool, backend: str 
     if how == "scan" and isinstance(x, Tensor):
         solution = backends.solve(_pose(layer, x, num_steps, static), backend)
         layer._remember(solution.states, explicit=False)
-        return solution.spikes if solution.traces is None else (solution.spikes, *solution.traces)
+        traces = solution.traces
+        return solution.spikes if traces is None else layer._packed(solution.spikes, traces)
+    if how == "whole":
+        x = x.expand(num_steps, *x.shape) if static else x
+        kept = [state for name in layer.states if (state := layer._newest(name)) is not None]
+        # torch.compile cannot set a context variable.
+        chosen = backend and not is_compiling()
+        with backends.use_backend(backend) if chosen else nullcontext():
+            return layer(x, *kept)
     if how == "hoist":
         return layer(x.clone() if getattr(layer, "inplace", False) else x)
     out = [layer(step) for step in _in_time(x, num_steps, static)]
@@ -521,6 +545,8 @@ def explain(
 
 def _without_traces(layer: nn.Module, x: Any) -> Any:
     """Run one step of a layer, and leave its buffers and the input as they are."""
+    if isinstance(layer, WholeSequence):
+        return layer(x[None])[0]
     x = x.clone() if isinstance(x, Tensor) else x
     if any(isinstance(part, torch.jit.ScriptModule) for part in layer.modules()):
         return deepcopy(layer)(x)  # its buffers cannot be replaced

@@ -59,6 +59,20 @@ def rleaky_adjoint(d_mem: Num, mem: Num, beta: Num) -> Nums:
     return d_mem, *leaky_adjoint(d_mem, mem, beta)
 
 
+# DeltaLeaky ----------------------------------------------------------------------------------
+
+
+def delta_leaky(x: Num, mem: Num, mem_prev: Num, beta: Num) -> Nums:
+    """The old membrane is kept beside the new one."""
+    return leaky(x, mem, beta), mem
+
+
+def delta_leaky_adjoint(d_mem: Num, d_mem_prev: Num, mem: Num, beta: Num) -> Nums:
+    """Gradients of x, mem, beta; nothing depends on the old ``mem_prev``."""
+    d_x, d_old_mem, d_beta = leaky_adjoint(d_mem, mem, beta)
+    return d_x, d_old_mem + d_mem_prev, d_beta
+
+
 # Synaptic and RSynaptic ----------------------------------------------------------------------
 
 

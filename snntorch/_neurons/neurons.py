@@ -72,6 +72,7 @@ class SpikingNeuron(Stateful):
 
     reset_delay: bool = True
 
+    _resets: ClassVar[bool] = True  # whether the model has a reset at all
     _zero_first: ClassVar[bool] = False  # whether the "zero" reset precedes the update
 
     _update: Callable[[Tensor, States], States]
@@ -145,7 +146,7 @@ class SpikingNeuron(Stateful):
 
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
-        parts = [f"reset_mechanism={self.reset_mechanism!r}"]
+        parts = [f"reset_mechanism={self.reset_mechanism!r}"] if self._resets else []
         for name, value in (*self._parameters.items(), *self._buffers.items()):
             if value is not None and value.is_floating_point() and name != "graded_spikes_factor":
                 shape = value.is_meta or value.dim()
@@ -173,13 +174,13 @@ class SpikingNeuron(Stateful):
         :returns: spikes of the same shape: those of the neuron with the highest membrane above
             its threshold, times the graded spikes factor
         """
-        return self._winners(batch_size, mem) * self.graded_spikes_factor
+        return self._winners(batch_size, mem - self.threshold) * self.graded_spikes_factor
 
-    def _winners(self, batch_size: int, mem: Tensor) -> Tensor:
-        overdrive = (mem - self.threshold).reshape(batch_size, -1)
-        first = overdrive.argmax(dim=1, keepdim=True)
-        winner = torch.zeros_like(overdrive).scatter(1, first, 1.0)
-        return (self.spike_grad(overdrive) * winner).reshape(mem.shape)
+    def _winners(self, batch_size: int, overdrive: Tensor) -> Tensor:
+        flat = overdrive.reshape(batch_size, -1)
+        first = flat.argmax(dim=1, keepdim=True)
+        winner = torch.zeros_like(flat).scatter(1, first, 1.0)
+        return (self.spike_grad(flat) * winner).reshape(overdrive.shape)
 
     def mem_reset(self, mem: Tensor) -> Tensor:
         """Return the reset signal of a membrane potential: who stands above the threshold.
@@ -206,9 +207,13 @@ class SpikingNeuron(Stateful):
         """Return the membrane that decides over spikes."""
         return mem
 
+    def _overdrive(self, new: States) -> Tensor:
+        """Return by how much the new states are above the threshold."""
+        return self._observed(new[-1]) - self.threshold
+
     def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
-        resets = self.reset_mechanism != "none"
+        resets = self._resets and self.reset_mechanism != "none"
         if not (resets and self.reset_delay):
             new = self._update(x, old)
         else:
@@ -219,11 +224,11 @@ class SpikingNeuron(Stateful):
                 new = self._reset(self._update(x, old), old, fired)
         if self.state_quant:
             new = tuple(map(self.state_quant, new))
-        mem = self._observed(new[-1])
+        overdrive = self._overdrive(new)
         if self.inhibition:
-            spk = self._winners(mem.shape[0] if mem.dim() > 1 else 1, mem)
+            spk = self._winners(overdrive.shape[0] if overdrive.dim() > 1 else 1, overdrive)
         else:
-            spk = self.spike_grad(mem - self.threshold)
+            spk = self.spike_grad(overdrive)
         if resets and not self.reset_delay:
             # Here the reset is part of the step, and its gradient goes through the surrogate.
             new = self._reset(new, old, spk)
@@ -253,7 +258,11 @@ class SpikingNeuron(Stateful):
         spk, new = self._advance(x, old)
         out = (spk, *new)
         self._remember(out[-len(self.states) :], explicit)
-        return spk if self.init_hidden and not self.output else out
+        return spk if self.init_hidden and not self.output else self._packed(spk, new)
+
+    def _packed(self, spk: Tensor, states: States) -> Any:
+        """Return what a call returns that gives spikes and states."""
+        return spk, *states
 
     def _as_current(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor."""

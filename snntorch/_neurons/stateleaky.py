@@ -1,0 +1,191 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import equations
+from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
+from .sequence import WholeSequence, linear_scan
+
+
+class StateLeaky(WholeSequence, LIF):
+    r"""Leaky neuron without reset, over a whole sequence.
+
+    Without a reset the membrane is a sum of past inputs, which needs no loop over time:
+
+    .. math::
+
+        U[t] = \sum_{j=0}^{t} e^{-j/\tau} X[t-j], \qquad S[t] = \Theta(U[t] - U_{\rm thr}),
+        \qquad \tau = \frac{1}{1 - \beta}
+
+    The membrane decays by :math:`e^{-1/\tau} = e^{\beta - 1}` per time step, which is more than
+    :math:`\beta`: 0.905 for 0.9. What is learned is :math:`\tau`; ``beta`` is worked out from it.
+
+    On the CPU all time steps run in one compiled pass, elsewhere in chunks side by side; both are
+    exact and take time in proportion to :math:`T`. ``kernel_truncation_steps`` :math:`= K` cuts
+    the sum off after its first :math:`K` terms.
+
+    :param beta: decay rate :math:`\beta` per time step, clamped to [0, 1], a number or a tensor
+        with one value, or one for each channel
+    :param channels: number of neurons, the last dimension of the input
+    :param learn_beta: make the time constant ``tau`` a learnable parameter; below 1 it acts as 1
+    :param state_quant: callable that quantises the membrane before it fires; the quantised values
+        do not enter the recurrence
+    :param output: return spikes and membrane (default), or with False the membrane alone
+    :param kernel_truncation_steps: number of time steps :math:`K` that an input is remembered;
+        default None, all
+    :raises ValueError: ``beta`` has another number of values, or ``kernel_truncation_steps`` is
+        less than 1
+
+    The other arguments are those of :class:`SpikingNeuron`. There is no inhibition.
+
+    Example::
+
+        lif = snn.StateLeaky(beta=0.9, channels=100)
+        spk, mem = lif(x)  # x: [T, B, 100]
+
+    Source: W. Fang et al., "Parallel Spiking Neurons with High Efficiency and Ability to Learn
+    Long-term Dependencies", NeurIPS (2023).
+    """
+
+    _equation = staticmethod(equations.leaky)
+
+    tau: Tensor
+
+    def __init__(
+        self,
+        beta: Parameter,
+        channels: int,
+        threshold: Parameter = 1.0,
+        spike_grad: Surrogate = None,
+        surrogate_disable: bool = False,
+        learn_beta: bool = False,
+        learn_threshold: bool = False,
+        state_quant: Quantiser = False,
+        output: bool = True,
+        graded_spikes_factor: Parameter = 1.0,
+        learn_graded_spikes_factor: bool = False,
+        kernel_truncation_steps: int | None = None,
+    ) -> None:
+        if kernel_truncation_steps is not None and kernel_truncation_steps < 1:
+            raise ValueError(
+                f"{self._name}: kernel_truncation_steps={kernel_truncation_steps} must be at least "
+                "1, or None for no truncation"
+            )
+        firing = threshold, spike_grad, surrogate_disable, False, False
+        reset = learn_threshold, "subtract", state_quant, output
+        graded = graded_spikes_factor, learn_graded_spikes_factor
+        super().__init__(beta, *firing, learn_beta, *reset, *graded)
+        if self.tau.shape not in ((), (1,), (channels,)):
+            raise ValueError(
+                f"{self._name}: beta of shape {tuple(self.tau.shape)} must have one value, or one "
+                f"for each of the {channels} channels"
+            )
+        self.channels, self.kernel_truncation_steps = channels, kernel_truncation_steps
+
+    # The time constant is what is kept and learned ---------------------------------------------
+
+    def _register(self, name: str, value: Parameter, learn: bool) -> None:
+        super()._register("tau" if name == "beta" else name, value, learn)
+        if name == "beta":
+            with torch.no_grad():
+                self.tau.copy_(_time_constant(self.tau))
+
+    @property
+    def beta(self) -> Tensor:  # type: ignore[override]
+        r"""The decay rate :math:`1 - 1/\tau`."""
+        return 1 - 1 / self.tau
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}beta"] = self.beta.detach()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        beta = state_dict.pop(f"{prefix}beta", None)
+        if beta is not None:
+            state_dict.setdefault(f"{prefix}tau", _time_constant(beta))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _decays(self) -> States:
+        return (torch.exp(-1 / self.tau.clamp(min=1)),)
+
+    # Running -----------------------------------------------------------------------------------
+
+    def forward(self, input_: Tensor, mem: State = None) -> Output:
+        """Run over a whole sequence.
+
+        :param input_: input current ``[T, B, ..., channels]``
+        :param mem: membrane potential before the first step, which broadcasts to
+            ``[B, ..., channels]``; default zeros. To go on from an earlier call, pass the last
+            ``mem[-1]`` that it returned, or the attribute ``mem``, which is not quantised
+        :returns: ``spk, mem`` of the input's shape; ``mem`` alone with ``output=False``
+        :raises ValueError: the input has no time or another number of channels, ``mem`` has
+            another shape or is given in spite of ``kernel_truncation_steps``
+        """
+        x = self._as_sequence(input_)
+        if x.shape[-1] != self.channels:
+            raise ValueError(
+                f"{self._name}: the input of shape {tuple(x.shape)} has {x.shape[-1]} channels; it "
+                f"needs {self.channels} in its last dimension"
+            )
+        steps = self.kernel_truncation_steps
+        if mem is not None and steps is not None:
+            raise ValueError(
+                f"{self._name}: with kernel_truncation_steps={steps} a membrane does not tell what "
+                "is to be forgotten; start from zeros, or build the neuron without truncation"
+            )
+        first = self._first(mem, x, x.shape[1:])
+        spk, trace, last = self._fused(x, first) or self._in_torch(x, first)
+        self._keep(last, mem)
+        return (spk, trace) if self.output else trace
+
+    def _fused(self, x: Tensor, first: Tensor) -> States | None:
+        """Return spikes, membrane and the last one, if a backend is faster than torch."""
+        # Loaded when first used, which keeps the import of the library cheap.
+        from .._engine import backends
+        from .._engine.problem import problem
+
+        if self.kernel_truncation_steps is not None or self.state_quant:
+            return None
+        stated = problem(self, x, len(x), False, (first,))
+        if backends.choose(stated)[0] == backends.reference.NAME:
+            return None
+        solution = backends.solve(stated)
+        return solution.spikes, *(solution.traces or ()), *solution.states
+
+    def _in_torch(self, x: Tensor, first: Tensor) -> States:
+        (decay,) = self._decays()
+        if self.kernel_truncation_steps is None:
+            decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
+            trace = linear_scan(decay, x, first)
+        else:
+            trace = _windowed(x, decay, min(self.kernel_truncation_steps, len(x)))
+        last = trace[-1].clone()
+        trace = self.state_quant(trace) if callable(self.state_quant) else trace
+        return self.fire(trace), trace, last
+
+    def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
+        """Not for this neuron."""
+        raise NotImplementedError(f"{self._name} has no inhibition; Leaky has")
+
+    def mem_reset(self, mem: Tensor) -> Tensor:
+        """Not for this neuron."""
+        raise NotImplementedError(f"{self._name} has no reset; Leaky has")
+
+
+def _time_constant(beta: Tensor) -> Tensor:
+    return 1 / (1 - beta.clamp(0, 1)).clamp(min=1e-12)
+
+
+def _windowed(x: Tensor, decay: Tensor, steps: int) -> Tensor:
+    """Sum the newest inputs, weighted by powers of the decay: each window from its two halves."""
+    if steps == 1:
+        return x
+    half = steps // 2
+    out = _windowed(x, decay, half)
+    out = out + decay**half * _delayed(out, half)
+    return x + decay * _delayed(out, 1) if steps % 2 else out
+
+
+def _delayed(x: Tensor, steps: int) -> Tensor:
+    return torch.cat((torch.zeros_like(x[:steps]), x[:-steps]))
