@@ -11,36 +11,7 @@ import snntorch as snn
 
 # Names and modules that are still to come. One that has come fails until it is taken off the list.
 PENDING = """
-snntorch.AssociativeLeaky
-snntorch.BatchNormTT1d
-snntorch.BatchNormTT2d
-snntorch.DeltaLeaky
-snntorch.GradedSpikes
-snntorch.LeakyParallel
-snntorch.LinearLeaky
-snntorch.StateLeaky
-snntorch.spikegen.delta
-snntorch.spikegen.from_one_hot
-snntorch.spikegen.latency
-snntorch.spikegen.latency_code
-snntorch.spikegen.latency_code_linear
-snntorch.spikegen.latency_code_log
-snntorch.spikegen.latency_interpolate
-snntorch.spikegen.rate_interpolate
-snntorch.spikegen.target_rate_code
-snntorch.spikegen.targets_convert
-snntorch.spikegen.targets_latency
-snntorch.spikegen.targets_rate
-snntorch.spikegen.to_one_hot
-snntorch.spikegen.to_one_hot_inverse
 snntorch.spikeplot
-snntorch.functional.acc.accuracy_temporal
-snntorch.functional.loss.SpikeTime
-snntorch.functional.loss.ce_temporal_loss
-snntorch.functional.loss.mse_temporal_loss
-snntorch.functional.reg
-snntorch.functional.probe
-snntorch.functional.stdp_learner
 snntorch.export_nir
 snntorch.import_nir
 snntorch.spikevision

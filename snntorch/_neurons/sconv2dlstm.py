@@ -46,7 +46,7 @@ class SConv2dLSTM(SpikingLSTM):
     Precipitation Nowcasting", NeurIPS (2015).
     """
 
-    _gates, _dim = (0, 1, 3, 2), -3
+    _places, _dim = (0, 1, 3, 2), -3
 
     def __init__(
         self,
@@ -81,19 +81,15 @@ class SConv2dLSTM(SpikingLSTM):
     def _state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-3], self.out_channels, *x.shape[-2:]))
 
-    def _weights(self) -> States:
-        """Return the kernels of the input and of the membrane."""
-        return self.conv.weight.split((self.in_channels, self.out_channels), dim=1)
-
     def _drive(self, x: Tensor) -> Tensor:
-        bias, padding = self.conv.bias, self.conv.padding
-        return crop(F.conv2d(x, self._weights()[0], bias, padding=padding), x)
+        weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
+        return crop(F.conv2d(x, weight, bias, padding=self.conv.padding), x)
 
     def _recurrence(self) -> tuple[nn.Module, States]:
-        return self.conv, self._weights()[1:]
+        return self.conv, (self.conv.weight[:, self.in_channels :],)
 
-    def _feed_back(self, mem: Tensor) -> Tensor:
-        return crop(F.conv2d(mem, self._weights()[1], padding=self.conv.padding), mem)
+    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
+        return crop(self.conv(torch.cat((x, mem), dim=-3)), x)
 
     def _observed(self, mem: Tensor) -> Tensor:
         if self.max_pool:

@@ -13,7 +13,7 @@ class SpikingLSTM(SpikingNeuron):
 
     states = ("syn", "mem")
 
-    _gates: ClassVar[tuple[int, ...]]
+    _places: ClassVar[tuple[int, ...]]
     """Where the input, forget, candidate and output gates stand among the four."""
     _dim: ClassVar[int]
     """The dimension in which they stand side by side."""
@@ -26,14 +26,14 @@ class SpikingLSTM(SpikingNeuron):
         """Return a layer, and the weights with which it feeds the membrane back to the gates."""
         raise NotImplementedError
 
-    def _feed_back(self, mem: Tensor) -> Tensor:
-        """Return what the membrane gives to the four gates."""
+    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
+        """Return what goes into the four gates."""
         raise NotImplementedError
 
     def _split(self, gates: Tensor) -> States:
         """Return views of the input, forget, candidate and output gates."""
         four = gates.chunk(4, self._dim)
-        return tuple(four[place] for place in self._gates)
+        return tuple(four[place] for place in self._places)
 
     def _cell(
         self, syn: Tensor, into: Tensor, forget: Tensor, candidate: Tensor, out: Tensor
@@ -44,7 +44,7 @@ class SpikingLSTM(SpikingNeuron):
 
     def _update(self, x: Tensor, states: States) -> States:
         syn, mem = states
-        into, forget, candidate, out = self._split(self._drive(x) + self._feed_back(mem))
+        into, forget, candidate, out = self._split(self._gates(x, mem))
         return self._cell(syn, into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid())
 
 
@@ -81,7 +81,7 @@ class SLSTM(SpikingLSTM):
     1735-1780.
     """
 
-    _gates, _dim = (0, 1, 2, 3), -1
+    _places, _dim = (0, 1, 2, 3), -1
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class SLSTM(SpikingLSTM):
         cell = self.lstm_cell
         return cell, (cell.weight_hh, cell.bias_hh) if self.bias else (cell.weight_hh,)
 
-    def _feed_back(self, mem: Tensor) -> Tensor:
-        return F.linear(mem, *self._recurrence()[1])
+    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
+        return self._drive(x) + F.linear(mem, *self._recurrence()[1])
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.
