@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -17,18 +18,12 @@ class SpikingLSTM(SpikingNeuron):
     """Where the input, forget, candidate and output gates stand among the four."""
     _dim: ClassVar[int]
     """The dimension in which they stand side by side."""
-
-    def _drive(self, x: Tensor) -> Tensor:
-        """Return what the input gives to the four gates."""
-        raise NotImplementedError
-
-    def _recurrence(self) -> tuple[nn.Module, States]:
-        """Return a layer, and the weights with which it feeds the membrane back to the gates."""
-        raise NotImplementedError
-
-    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
-        """Return what goes into the four gates."""
-        raise NotImplementedError
+    _gates: Callable[[Tensor, Tensor], Tensor]
+    """What input and membrane give to the four gates."""
+    _drive: Callable[[Tensor], Tensor]
+    """What the input alone gives to them."""
+    _recurrence: Callable[[], tuple[nn.Module, States]]
+    """A layer, and the weights with which it feeds the membrane back to them."""
 
     def _split(self, gates: Tensor) -> States:
         """Return views of the input, forget, candidate and output gates."""
