@@ -153,10 +153,11 @@ def confusion_matrix(size):
 
 def live_monitor(size):
     fig, axes = plt.subplots(2, sharex=True, layout="constrained", **size)
-    monitor = splt.LiveMonitor(axes=axes)
+    monitor = splt.LiveMonitor(every=60, axes=axes)
     for step in range(60):
         loss = 2.3 * 0.95**step + 0.1 * torch.rand(())
         monitor.update(loss=loss, accuracy=1 - loss / 2.5)
+    monitor.show()
     return fig
 
 
@@ -199,10 +200,12 @@ def main():
         figure, image = draw(scene, size), io.BytesIO()
         figure.savefig(image)
         plt.close(figure)
-        # 64 colours are enough, and make small files.
-        Image.open(image).convert("RGB").quantize(64).save(args.folder / f"{name}.png")
+        # A palette makes small files.
+        Image.open(image).convert("RGB").quantize(256).save(args.folder / f"{name}.png")
     for name, scene in ANIMATIONS.items():
-        draw(scene, {"figsize": (3, 2), "dpi": 100}).save(args.folder / f"{name}.gif", writer="pillow")
+        draw(scene, {"figsize": (3, 2), "dpi": 100}).save(
+            args.folder / f"{name}.gif", writer="pillow"
+        )
         plt.close("all")
 
 

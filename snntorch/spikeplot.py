@@ -89,7 +89,9 @@ def _array(name: str, data: Tensor | ArrayLike) -> NDArray[Any]:
     if isinstance(data, Tensor):
         data = data.detach().cpu()
         # NumPy has no bfloat16; nothing is lost.
-        array = (data.float() if data.is_floating_point() and data.element_size() < 4 else data).numpy()
+        array = (
+            data.float() if data.is_floating_point() and data.element_size() < 4 else data
+        ).numpy()
     elif isinstance(data, list | tuple) and any(isinstance(each, Tensor) for each in data):
         array = np.stack([_array(name, each) for each in data])
     else:
@@ -174,7 +176,7 @@ def _spike_lines(ax: Axes, spikes: NDArray[Any], color: str) -> None:
 
 def _neuron_ticks(ax: Axes) -> None:
     """As many ticks as a low panel has room for."""
-    _whole_numbers(ax.yaxis, most=int(min(max(_points(ax)[1] / 20, 1), 4)))
+    _whole_numbers(ax.yaxis, most=int(min(max(_points(ax)[1] / 30, 1), 4)))
 
 
 # The four of 1.0.0 ----------------------------------------------------------------------------
@@ -302,14 +304,12 @@ def spike_count(
     _tidy(ax, xlim=(0, unit * num_steps), ylim=(0.4, len(labels) + 0.6), ylabel="Labels")
     ax.set_xlabel("Time Step" if time_step is False else "Time [s]")
     ax.set_yticks(rows, labels)
-    ax.set_axisbelow(True)
-    if gridshader:
-        ticks = ax.get_xticks()
-        for start, end in zip(ticks[1::2], ticks[2::2], strict=False):
-            ax.axvspan(start, end, color=_PALE, linewidth=0, zorder=0)
-        ax.set_xlim(0, unit * num_steps)
+    ticks = ax.get_xticks()
 
     def draw(count: NDArray[Any]) -> None:
+        if gridshader:
+            for start, end in zip(ticks[1::2], ticks[2::2], strict=False):
+                ax.axvspan(start, end, color=_PALE, linewidth=0, zorder=0)
         ax.hlines(rows, 0, count, color=PALETTE[5], linewidth=5)
         ax.plot(count, rows, "o", color=_BLUE, clip_on=False)
 
@@ -317,13 +317,10 @@ def spike_count(
         draw(counts[-1])
         return None
     camera = _camera()(fig)
-    shade = list(ax.patches)
     for frame in range(1, interpolate * num_steps + 1):
         draw(counts[frame // interpolate])
         ax.axvline(unit * frame / interpolate, color=_RED, linewidth=2)
         camera.snap()
-    for span in shade:  # part of every frame, not of the first alone
-        span.set_visible(True)
     return camera.animate(interval=interval)
 
 
