@@ -18,6 +18,9 @@ import torch
 import snntorch.spikeplot as splt
 
 REPEATS = 5
+MEMBRANES = torch.rand(1000, 10_000)
+IMAGES = torch.rand(100, 28, 28)
+SPIKES = torch.rand(100, 10).round()
 
 
 def raster(rate):
@@ -31,21 +34,20 @@ def raster(rate):
     return draw
 
 
-def membranes(folder, mem=torch.rand(1000, 10_000)):
-    splt.membrane_map(mem).figure.savefig(folder / "membranes.png")
+def membranes(folder):
+    splt.membrane_map(MEMBRANES).figure.savefig(folder / "membranes.png")
 
 
-def animation(folder, images=torch.rand(100, 28, 28)):
+def animation(folder):
     fig, ax = plt.subplots()
-    splt.animator(images, fig, ax).save(folder / "spikes.gif", writer="pillow")
+    splt.animator(IMAGES, fig, ax).save(folder / "spikes.gif", writer="pillow")
 
 
-def count(folder, spikes=torch.rand(100, 10).round()):
+def count(folder):
     fig, ax = plt.subplots()
     labels = [str(i) for i in range(10)]
-    splt.spike_count(spikes, fig, ax, labels, animate=True).save(
-        folder / "count.gif", writer="pillow"
-    )
+    animated = splt.spike_count(SPIKES, fig, ax, labels, animate=True)
+    animated.save(folder / "count.gif", writer="pillow")
 
 
 PICTURES = {

@@ -168,15 +168,12 @@ def _spike_lines(ax: Axes, spikes: NDArray[Any], color: str) -> None:
     time, neuron = spikes.nonzero()
     ax.vlines(time, neuron - 0.4, neuron + 0.4, color=color, linewidth=1.2)
     ax.set_ylim(-0.5, spikes.shape[1] - 0.5)
-    if spikes.shape[1] == 1:
-        ax.set_yticks([])
-    else:
-        _neuron_ticks(ax)
+    _first_and_last(ax, spikes.shape[1])
 
 
-def _neuron_ticks(ax: Axes) -> None:
-    """As many ticks as a low panel has room for."""
-    _whole_numbers(ax.yaxis, most=int(min(max(_points(ax)[1] / 30, 1), 4)))
+def _first_and_last(ax: Axes, neurons: int) -> None:
+    """Ticks for which the lowest panel has room."""
+    ax.set_yticks([] if neurons == 1 else [0, neurons - 1])
 
 
 # The four of 1.0.0 ----------------------------------------------------------------------------
@@ -457,7 +454,8 @@ def membrane_map(
         "norm": norm,
     }
     cmap = cmap or ("cividis" if threshold is None else "RdBu_r")
-    image = ax.imshow(array.T, cmap=cmap, **options)
+    # Choosing the pixels before the colours takes half the time.
+    image = ax.imshow(array.T, cmap=cmap, interpolation_stage="data", **options)
     _whole_numbers(ax.yaxis)
     _bar(ax, image, colorbar, "membrane")
     ax.set(xlabel="time step", ylabel="neuron")
@@ -494,7 +492,7 @@ def network_raster(
             _spike_lines(ax, spikes, color)
         else:
             raster(spikes, ax, color=color)
-            _neuron_ticks(ax)
+            _first_and_last(ax, spikes.shape[1])
         rate = np.count_nonzero(spikes) / spikes.size
         _tidy(ax, xlim=(-1, len(spikes)))
         ax.set_title(
