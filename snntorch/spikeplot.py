@@ -387,7 +387,7 @@ def cur_mem_spk(
     """Draw the input, membrane and spikes of some neurons below each other.
 
     :param cur: input current, shape [T] or [T, ...]
-    :param mem: membrane, likewise
+    :param mem: membrane, likewise; a record that begins with the initial state has T + 1 steps
     :param spk: spikes, likewise
     :param threshold: level at which to draw a dashed line, or one for each neuron.
         Default: ``None``, for none
@@ -401,9 +401,13 @@ def cur_mem_spk(
     first = "in" if spikes_in else "cur"
     panels = {first: cur, "syn": syn, "mem": mem, "spk": spk}
     arrays = {name: _over_time(name, data) for name, data in panels.items() if data is not None}
-    if len({len(array) for array in arrays.values()}) > 1:
+    lengths = [len(array) for array in arrays.values()]
+    if max(lengths) - min(lengths) > 1:
         steps = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
-        raise ValueError(f"the numbers of time steps differ: {steps}; expected the same for all.")
+        raise ValueError(
+            f"the numbers of time steps differ: {steps}; expected the same for all, or one more "
+            "where a record begins with the initial state."
+        )
     strokes = {"in", "spk"}
     heights = [0.5 if name in strokes else 1.0 for name in arrays]
     axes = _panels(axes, len(arrays), heights)
@@ -413,7 +417,7 @@ def cur_mem_spk(
         else:
             ax.set_prop_cycle(color=PALETTE)
             ax.plot(array, linewidth=1.4)
-        _tidy(ax, ylabel=name, xlim=(-0.01 * len(array), 1.01 * (len(array) - 1)))
+        _tidy(ax, ylabel=name, xlim=(-0.01 * max(lengths), 1.01 * (max(lengths) - 1)))
         if name == "mem" and threshold is not None:
             for level in _array("threshold", threshold).ravel():
                 ax.axhline(level, color=_GREY, linestyle="--", linewidth=1, zorder=1)

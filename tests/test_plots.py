@@ -489,8 +489,8 @@ def test_live_monitor_wants_the_same_names(names):
         (lambda fig, ax: splt.traces(torch.ones(5, 9), torch.ones(5, 8)), r"spk has .*\(5, 8\)"),
         (lambda fig, ax: splt.traces(torch.ones(5, 9), titles=["a"]), "1 names for 9"),
         (
-            lambda fig, ax: splt.cur_mem_spk(torch.ones(5), torch.ones(4), torch.ones(5)),
-            "cur 5, mem 4, spk 5",
+            lambda fig, ax: splt.cur_mem_spk(torch.ones(5), torch.ones(7), torch.ones(5)),
+            "cur 5, mem 7, spk 5",
         ),
         (
             lambda fig, ax: splt.cur_mem_spk(*torch.ones(3, 5), axes=[ax]),
