@@ -24,6 +24,7 @@ from ._neurons.synaptic import Synaptic
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
     from ._engine.unroll import Unroll, explain, unroll
+    from ._summary import summary
 
 __version__ = "1.1.0"
 
@@ -32,6 +33,7 @@ _SUBMODULES = ("functional", "spikegen", "spikeplot", "surrogate", "utils")
 _LAZY = {
     "Unroll": "._engine.unroll",
     "explain": "._engine.unroll",
+    "summary": "._summary",
     "unroll": "._engine.unroll",
     "use_backend": "._engine.backends",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "Synaptic",
     "Unroll",
     "explain",
+    "summary",
     "unroll",
     "use_backend",
 ]

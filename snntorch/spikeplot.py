@@ -121,11 +121,13 @@ def _axes(ax: Axes | None) -> Axes:
     return ax
 
 
-def _panels(axes: Any, count: int, heights: Sequence[float] | None = None) -> NDArray[Any]:
-    """The given axes, or new ones below each other with a common time."""
+def _panels(
+    axes: Any, count: int, heights: Sequence[float] | None = None, sharex: bool = True
+) -> NDArray[Any]:
+    """The given axes, or new ones below each other, as a rule with a common time."""
     if axes is None:
         ratios = {"height_ratios": heights or [1] * count}
-        grid = {"squeeze": False, "sharex": True, "layout": "constrained"}
+        grid = {"squeeze": False, "sharex": sharex, "layout": "constrained"}
         _, axes = _pyplot().subplots(count, 1, **grid, gridspec_kw=ratios)
     axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
     if len(axes) != count:
