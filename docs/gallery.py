@@ -161,6 +161,18 @@ def live_monitor(size):
     return fig
 
 
+def summary(size):
+    hidden, output = (snn.Leaky(0.9, init_hidden=True) for _ in range(2))
+    net = nn.Sequential(nn.Linear(200, 100), hidden, nn.Linear(100, 10), output)
+    with torch.no_grad():
+        net[0].weight.mul_(3)
+        net[2].weight.mul_(4)
+    spk_in = spikegen.rate_conv(0.1 * torch.rand(20, 8, 200))
+    fig, axes = plt.subplots(2, layout="constrained", **size)
+    snn.summary(net, spk_in).plot(axes)
+    return fig
+
+
 SCENES = {
     scene.__name__: scene
     for scene in (
@@ -178,6 +190,7 @@ SCENES = {
         kernels,
         confusion_matrix,
         live_monitor,
+        summary,
     )
 }
 ANIMATIONS = {scene.__name__: scene for scene in (animator, spike_count_animation)}

@@ -312,14 +312,13 @@ class Summary(tuple[Row, ...]):
             [getattr(row, name) for row in active] for name in ("operations", "dense")
         )
         work.barh(places - 0.2, spiking, 0.36, color=blue, label=f"spiking, {self.num_steps} steps")
-        work.barh(places + 0.2, dense, 0.36, color=orange, label="dense, 1 step")
+        work.barh(places + 0.2, dense, 0.36, color=orange, label="dense, one")
         work.set_xscale("log")
         work.set_xlim(
             left=low * max(min([each for each in (*spiking, *dense) if each], default=1), 1)
         )
-        work.legend(
-            frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1)
-        )
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0}
+        work.legend(**above, frameon=False, fontsize="small", handlelength=1, columnspacing=1)
         spikeplot._tidy(rates, xlabel="spikes per neuron and step")
         spikeplot._tidy(work, xlabel="operations per sample")
         return axes
