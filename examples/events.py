@@ -64,10 +64,8 @@ def train(net, stream, num_iterations):
         optimizer.step()
         accuracies.append(accuracy)
         seconds = time.perf_counter() - start
-        print(
-            f"iteration {iteration:>3}  loss {loss:6.2f}  accuracy {accuracy:6.1%}  {seconds:.1f} s",
-            flush=True,
-        )
+        numbers = f"loss {loss:6.2f}  accuracy {accuracy:6.1%}  {seconds:.1f} s"
+        print(f"iteration {iteration:>3}  {numbers}", flush=True)
     return accuracies
 
 

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
 __version__ = "1.1.0"
 
-_SUBMODULES = ("functional", "saccades", "spikegen", "spikeplot", "surrogate", "utils")
+_SUBMODULES = (
+    "functional",
+    "saccades",
+    "spikegen",
+    "spikeplot",
+    "spikevision",
+    "surrogate",
+    "utils",
+)
 # Names that are imported from their module when they are first used.
 _LAZY = {
     "Unroll": "._engine.unroll",
