@@ -143,9 +143,9 @@ def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
     try:
         with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
             yield
-            for owner, name, buffer, before in buffers:
-                owner[name] = buffer.copy_(before)
     finally:
+        for owner, name, buffer, before in buffers:
+            owner[name] = buffer.copy_(before)
         _restore(states)
 
 
@@ -161,7 +161,7 @@ class Row:
     name: str
     """The layer's class."""
     shape: tuple[int, ...] | None
-    """Shape of the output of one step; None if the layer was not called."""
+    """Shape of the output of one step; None if there was no call or no tensor."""
     parameters: int
     """Number of parameters, each counted at the first layer that has it."""
     neurons: int | None = None
@@ -254,7 +254,7 @@ class Summary(tuple[Row, ...]):
         head = ("layer", "class", "output", "parameters", "neurons", "rate", "silent", "saturated")
         table: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
         for row in self:
-            shape = "x".join(map(str, row.shape)) if row.shape is not None else "not called"
+            shape = "x".join(map(str, row.shape or ()))
             rate = "" if row.rate is None else f"{row.rate:.4f}"
             unknown = "?" if row.path in self.uncounted else ""
             sizes = [_number(row.parameters or None), _number(row.neurons), rate]

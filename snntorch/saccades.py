@@ -101,9 +101,11 @@ def simulate(
     for name, value, low, high in (*ranges, ("mismatch", mismatch, 0, math.inf)):
         if not low <= value <= high or (name == "threshold" and value == 0):
             raise ValueError(f"{name} is {value}; expected a number from {low} to {high}.")
+    dtype = images.dtype
+    images = images.float() if images.element_size() < 4 else images  # places need the digits
     way = path(num_steps, amplitude).to(images)
     rows, columns = (_shifts(way[:, axis], images.shape[1 + axis], size[axis]) for axis in (0, 1))
-    events = images.new_zeros(num_steps, len(images), 2, *size)
+    events = images.new_zeros(num_steps, len(images), 2, *size, dtype=dtype)
     random: dict[str, Any] = {
         "generator": generator,
         "device": images.device,

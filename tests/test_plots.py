@@ -520,16 +520,6 @@ def test_text_is_no_data():
 # Looks ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", gallery.SCENES)
-def test_pictures_are_those_of_the_gallery(name, tmp_path):
-    path = tmp_path / f"{name}.png"
-    gallery.draw(gallery.SCENES[name], gallery.NOTEBOOK).savefig(path)
-    expected = gallery.FOLDER / f"{name}.png"
-    assert expected.stat().st_size < 40_000
-    # Other releases of matplotlib set text a pixel off.
-    assert compare_images(expected, path, tol=8) is None
-
-
 def drawn_texts(figure):
     for ax in figure.axes:
         legend = ax.get_legend()
@@ -547,13 +537,11 @@ def drawn_texts(figure):
         yield from (text for text in texts if text.get_visible() and text.get_text())
 
 
-@pytest.mark.parametrize("size", [gallery.NOTEBOOK, gallery.PAPER], ids=["notebook", "paper"])
-@pytest.mark.parametrize("name", gallery.SCENES)
-def test_text_is_whole_and_apart(name, size):
-    figure = gallery.draw(gallery.SCENES[name], size)
+def check_texts(figure):
+    """No text is cut off, and none touches another."""
     figure.canvas.draw()
     boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(figure)]
-    assert boxes or name == "kernels"
+    assert boxes
     whole = figure.bbox.padded(1)
     for text, box in boxes:
         assert whole.containsx(box.x0) and whole.containsx(box.x1), text
@@ -561,6 +549,26 @@ def test_text_is_whole_and_apart(name, size):
     for (one, a), (other, b) in itertools.combinations(boxes, 2):
         overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
         assert min(overlap) < 1.5, (one, other)
+
+
+scenes = pytest.mark.parametrize("name", gallery.SCENES)
+
+
+@scenes
+def test_pictures_are_those_of_the_gallery(name, tmp_path):
+    figure, path = gallery.draw(gallery.SCENES[name], gallery.NOTEBOOK), tmp_path / f"{name}.png"
+    figure.savefig(path)
+    expected = gallery.FOLDER / f"{name}.png"
+    assert expected.stat().st_size < 40_000
+    # A threshold line that is missing makes 6; other releases of matplotlib may set text a pixel off.
+    tolerance = 3 if matplotlib.__version__.startswith("3.11.") else 12
+    assert compare_images(expected, path, tol=tolerance) is None
+    check_texts(figure)
+
+
+@scenes
+def test_pictures_fit_one_column_of_a_paper(name):
+    check_texts(gallery.draw(gallery.SCENES[name], gallery.PAPER))
 
 
 def test_figures_are_made_where_none_are_given():

@@ -110,6 +110,7 @@ def test_noise_and_mismatch_follow_the_generator():
         (digit().long(), torch.float32),
         (digit(torch.float32), torch.float32),
         (digit(), torch.float64),
+        (digit().bfloat16(), torch.bfloat16),
     ],
 )
 def test_types(images, dtype):
