@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ADDITION = 0.9
 """Energy of a 32-bit floating point addition in picojoules, at 45 nm (Horowitz 2014)."""
-MULTIPLICATION = 4.6
+MULTIPLY_ADD = 4.6
 """Energy of a multiplication, 3.7 pJ, and an addition, likewise."""
 
 # How many products each element of the input takes part in ------------------------------------
@@ -189,7 +189,7 @@ class Row:
         """Energy of the operations in joules."""
         if self.additions is None or self.products is None:
             return None
-        return 1e-12 * (ADDITION * self.additions + MULTIPLICATION * self.products)
+        return 1e-12 * (ADDITION * self.additions + MULTIPLY_ADD * self.products)
 
 
 def _row(
@@ -248,7 +248,7 @@ class Summary(tuple[Row, ...]):
     @property
     def dense_energy(self) -> float:
         """Energy of one step of the dense network in joules."""
-        return 1e-12 * MULTIPLICATION * self.total("dense")
+        return 1e-12 * MULTIPLY_ADD * self.total("dense")
 
     def __str__(self) -> str:
         head = ("layer", "class", "output", "parameters", "neurons", "rate", "silent", "saturated")
@@ -276,7 +276,7 @@ class Summary(tuple[Row, ...]):
             f"over {self.num_steps} time steps,",
             f"dense ones for one step, which take {_joules(self.dense_energy)}. An addition takes "
             f"{ADDITION} pJ, with a multiplication",
-            f"{MULTIPLICATION} pJ (32-bit floats at 45 nm, Horowitz 2014). Memory, biases and the "
+            f"{MULTIPLY_ADD} pJ (32-bit floats at 45 nm, Horowitz 2014). Memory, biases and the "
             "neurons' own updates are left out.",
         ]
         if self.uncounted:

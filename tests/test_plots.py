@@ -560,7 +560,7 @@ def test_pictures_are_those_of_the_gallery(name, tmp_path):
     figure.savefig(path)
     expected = gallery.FOLDER / f"{name}.png"
     assert expected.stat().st_size < 40_000
-    # A threshold line that is missing makes 6; other releases of matplotlib may set text a pixel off.
+    # A missing threshold line makes 6; other releases of matplotlib may set text a pixel off.
     tolerance = 3 if matplotlib.__version__.startswith("3.11.") else 12
     assert compare_images(expected, path, tol=tolerance) is None
     check_texts(figure)
