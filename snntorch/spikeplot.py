@@ -196,8 +196,8 @@ def raster(data: Tensor | ArrayLike, ax: Axes, **kwargs: Any) -> PathCollection:
     time, neuron = spikes.nonzero()
     if "s" not in kwargs and "sizes" not in kwargs:
         kwargs["s"] = min(max(_points(ax)[1] / spikes.shape[1], 1.2), 6) ** 2
-        if "marker" not in kwargs:
-            kwargs.setdefault("linewidths", 0)
+        if kwargs.keys().isdisjoint({"marker", "lw", "linewidth", "linewidths"}):
+            kwargs["linewidths"] = 0
     if len(time) > 20_000:  # a million paths in a PDF open in no viewer
         kwargs.setdefault("rasterized", True)
     markers = ax.scatter(time, neuron, **kwargs)
@@ -220,8 +220,8 @@ def animator(
     ``animation.save("spikes.gif", writer="pillow")`` needs no further program;
     ``animation.to_html5_video()`` needs ffmpeg.
 
-    :param data: images, shape [T, H, W]. All frames share the colours, from the least value to the
-        greatest.
+    :param data: images, shape [T, H, W], or [T, H, W, 3] in colour. All frames share the colour
+        map, from the least value to the greatest.
     :param fig: figure that holds the axes
     :param ax: axes to draw on
     :param num_steps: how many of the first steps to show. Default: ``False``, for all
@@ -231,16 +231,18 @@ def animator(
     :raises ValueError: if the data are no images over time or have less than ``num_steps`` steps.
     """
     images = _array("data", data)
-    if images.ndim != 3 or not images.size:
+    coloured = images.ndim == 4 and images.shape[-1] in (3, 4)
+    if (images.ndim != 3 and not coloured) or not images.size:
         raise ValueError(
             f"data has shape {images.shape}; expected images over time, [T, H, W]: choose one "
             "sample and one channel, such as data[:, 0, 0]."
         )
     images = images[: _steps(num_steps, len(images))]
+    limits = np.nanmin(images), np.nanmax(images)
     camera = _camera()(fig)
     ax.axis("off")
     for image in images:
-        ax.imshow(image, cmap=cmap, vmin=images.min(), vmax=images.max())
+        ax.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1])
         camera.snap()
     return camera.animate(interval=interval)
 

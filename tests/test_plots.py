@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import math
 import subprocess
 import sys
 import types
@@ -110,6 +111,7 @@ def test_raster_markers_fit_the_rows():
     few, many = (splt.raster(spikes(9, n), plt.subplots()[1]).get_sizes()[0] for n in (5, 5000))
     assert many < few
     assert splt.raster(torch.ones(30, 1000), plt.subplots()[1]).get_rasterized()
+    assert splt.raster(spikes(9, 5), plt.subplots()[1], lw=2).get_linewidth() == [2]
 
 
 @kinds
@@ -143,6 +145,18 @@ def test_animator_takes_the_first_steps(tmp_path):
     assert [frame[0].get_clim() for frame in animation._framedata] == [(0, 15)] * 4
     animation.save(tmp_path / "four.gif", writer="pillow")
     assert frames_of(tmp_path / "four.gif") == (4, 40)
+
+
+def test_animator_in_colour_and_with_gaps(tmp_path):
+    fig, ax = plt.subplots()
+    colours = torch.rand(2, 4, 5, 3)
+    animation = splt.animator(colours, fig, ax)
+    np.testing.assert_array_equal(animation._framedata[1][0].get_array(), colours[1])
+    animation.save(tmp_path / "colours.gif", writer="pillow")
+    gaps = torch.tensor([[[1.0, math.nan]], [[3.0, 2.0]]])
+    animation = splt.animator(gaps, *plt.subplots())
+    assert animation._framedata[0][0].get_clim() == (1, 3)
+    animation.save(tmp_path / "gaps.gif", writer="pillow")
 
 
 LABELS = ["a", "b", "c"]

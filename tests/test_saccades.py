@@ -3,16 +3,15 @@
 import importlib.util
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_quickstart import ROOT, python_blocks
 
 import snntorch as snn
 from snntorch import saccades
 
-ROOT = Path(__file__).resolve().parent.parent
 EXACT = {"mismatch": 0, "noise": 0}
 
 
@@ -188,3 +187,9 @@ def test_the_example_runs(capsys):
     assert f"held-out digits: {accuracy:.2%}" in printed and "on 20 held-out" in printed
     with pytest.raises(SystemExit):
         example.main(["--steps", "2"])
+
+
+def test_example_of_the_page(capsys):
+    *_, block = python_blocks(ROOT / "docs" / "data.rst")
+    exec(block, {})
+    assert "[300, 8, 2, 34, 34]" in capsys.readouterr().out

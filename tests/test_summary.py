@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from test_quickstart import ROOT, python_blocks
 from torch import nn
 
 import snntorch as snn
@@ -285,3 +286,14 @@ def test_plot():
 def test_wrong_arguments(net, x, num_steps, error, message):
     with pytest.raises(error, match=message):
         snn.summary(net, x, num_steps)
+
+
+def test_example_of_the_page(capsys):
+    (block,) = python_blocks(ROOT / "docs" / "summary.rst")
+    names = {}
+    exec(block, names)
+    assert len(names["axes"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:3]] == ["Conv2d", "MaxPool2d"]
+    assert names["rows"][0].dense == 8 * 25 * 24 * 24
+    plt.close("all")
