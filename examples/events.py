@@ -85,7 +85,7 @@ def evaluate(net, stream, num_batches):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", help="IDX files")
-    parser.add_argument("--iterations", type=int, default=15)
+    parser.add_argument("--iterations", type=int, default=25)
     parser.add_argument("--steps", type=int, default=300, help="time steps of 1 ms")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--held-out", type=int, default=256, help="test digits to evaluate on")

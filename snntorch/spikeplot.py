@@ -231,7 +231,7 @@ def animator(
     :raises ValueError: if the data are no images over time or have less than ``num_steps`` steps.
     """
     images = _array("data", data)
-    coloured = images.ndim == 4 and images.shape[-1] in (3, 4)
+    coloured = images.ndim == 4 and images.shape[-1] == 3
     if (images.ndim != 3 and not coloured) or not images.size:
         raise ValueError(
             f"data has shape {images.shape}; expected images over time, [T, H, W]: choose one "
