@@ -580,6 +580,7 @@ def test_pictures_are_those_of_the_gallery(name, tmp_path):
     check_texts(figure)
 
 
+@pytest.mark.slow
 @scenes
 def test_pictures_fit_one_column_of_a_paper(name):
     check_texts(gallery.draw(gallery.SCENES[name], gallery.PAPER))
