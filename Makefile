@@ -75,6 +75,7 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/plots.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,14 +31,25 @@ from ._neurons.synaptic import Synaptic
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
     from ._engine.unroll import Unroll, explain, unroll
+    from ._summary import summary
 
 __version__ = "1.1.0"
 
-_SUBMODULES = ("backprop", "functional", "spikegen", "surrogate", "utils")
+_SUBMODULES = (
+    "backprop",
+    "functional",
+    "saccades",
+    "spikegen",
+    "spikeplot",
+    "spikevision",
+    "surrogate",
+    "utils",
+)
 # Names that are imported from their module when they are first used.
 _LAZY = {
     "Unroll": "._engine.unroll",
     "explain": "._engine.unroll",
+    "summary": "._summary",
     "unroll": "._engine.unroll",
     "use_backend": "._engine.backends",
 }
@@ -64,6 +75,7 @@ __all__ = [
     "Synaptic",
     "Unroll",
     "explain",
+    "summary",
     "unroll",
     "use_backend",
 ]

@@ -78,20 +78,6 @@ LEFT_OUT = """
 """
 
 # Pages that need parts of the library still to come. One that runs fails until it is taken off.
-PENDING = dict.fromkeys(
-    [
-        "001 Tutorial 1 - Spike Encoding",
-        "001 Tutorial 2 - The Leaky Integrate-and-Fire Neuron",
-        "001 Tutorial 3 - A Feedforward Spiking Neural Network",
-        "001 Tutorial 4 - 2nd Order Spiking Neuron Models",
-        "001 Tutorial 5 - Training Spiking Neural Networks with snntorch",
-        "001 Tutorial 6 - Surrogate Gradient Descent in a Convolutional SNN",
-        "002 Tutorial 5 - Training Spiking Neural Networks with snntorch",
-        "003 Tutorial 6 - Surrogate Gradient Descent in a Convolutional SNN",
-    ],
-    "needs spikeplot",
-)
-
 # What a page takes for granted.
 GIVEN = {
     "001 snn.Synaptic": """
@@ -197,7 +183,4 @@ def test_page(page, tmp_path):
         timeout=600,
         check=False,
     )
-    if page in PENDING:
-        assert done.returncode, f"{page} runs: take it off PENDING"
-        pytest.xfail(PENDING[page])
     assert done.returncode == 0, done.stderr[-2000:]

@@ -11,10 +11,8 @@ import snntorch as snn
 
 # Names and modules that are still to come. One that has come fails until it is taken off the list.
 PENDING = """
-snntorch.spikeplot
 snntorch.export_nir
 snntorch.import_nir
-snntorch.spikevision
 """
 
 

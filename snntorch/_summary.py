@@ -1,0 +1,411 @@
+"""A network in one look: sizes, firing rates, operations and energy of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import utils
+from ._engine.unroll import _check, _restore, _states_of
+from ._neurons.neurons import SpikingNeuron
+from ._neurons.recurrent import RecurrentLIF
+from ._neurons.slstm import SLSTM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ADDITION = 0.9
+"""Energy of a 32-bit floating point addition in picojoules, at 45 nm (Horowitz 2014)."""
+MULTIPLY_ADD = 4.6
+"""Energy of a multiplication, 3.7 pJ, and an addition, likewise."""
+
+# How many products each element of the input takes part in ------------------------------------
+
+
+def _to_all(outputs: int, x: Tensor) -> Tensor:
+    return torch.full_like(x, outputs, dtype=torch.int64)
+
+
+def _through(run: Callable[[Tensor, Tensor], Tensor], weight: Tensor, x: Tensor) -> Tensor:
+    """The fan-out of a linear layer: its gradient with all weights 1, exact at every border."""
+    ones = torch.ones(weight.shape, dtype=torch.float64, device=x.device)
+    with torch.enable_grad():
+        zeros = torch.zeros(x.shape, dtype=torch.float64, device=x.device, requires_grad=True)
+        (fan_out,) = torch.autograd.grad(run(zeros, ones).sum(), zeros)
+    return fan_out.round().long()
+
+
+def _conv(layer: Any, x: Tensor) -> Tensor:
+    return _through(lambda zeros, ones: layer._conv_forward(zeros, ones, None), layer.weight, x)
+
+
+def _transposed(layer: Any, x: Tensor) -> Tensor:
+    run = getattr(F, f"conv_transpose{layer.weight.dim() - 2}d")
+    how = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+    return _through(lambda zeros, ones: run(zeros, ones, None, *how), layer.weight, x)
+
+
+_FAN_OUT: dict[Any, Callable[[Any, Tensor], Tensor]] = {
+    nn.Linear: lambda layer, x: _to_all(layer.out_features, x),
+    (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d): _transposed,
+    (nn.Conv1d, nn.Conv2d, nn.Conv3d): _conv,
+}
+
+# What is recorded ------------------------------------------------------------------------------
+
+
+@dataclass
+class _Record:
+    """What one layer has done."""
+
+    shape: tuple[int, ...] | None = None
+    calls: int = 0
+    counts: Tensor | None = None
+    """Spikes of each neuron and sample."""
+    additions: float = 0
+    products: float = 0
+    dense: float = 0
+    fan_out: dict[Any, Tensor] = field(default_factory=dict)
+
+    def operate(self, x: Tensor, fan_out: Tensor) -> None:
+        """Count what an input sets off; one of zeros and (signed) ones needs no products."""
+        operations = fan_out[x != 0].sum().item()
+        if bool(((x == 0) | (x.abs() == 1)).all()):
+            self.additions += operations
+        else:
+            self.products += operations
+        self.dense += fan_out.sum().item()
+
+
+def _rule(layer: nn.Module) -> Callable[[Any, Tensor], Tensor] | None:
+    return next((rule for kinds, rule in _FAN_OUT.items() if isinstance(layer, kinds)), None)
+
+
+def _watch_weights(record: _Record) -> Callable[..., None]:
+    """Count the operations of a layer with weights."""
+
+    def hook(layer: Any, args: Any, kwargs: dict[str, Any], out: Tensor) -> None:
+        x, rule = args[0] if args else kwargs["input"], _rule(layer)
+        assert rule is not None
+        if x.shape not in record.fan_out:
+            record.fan_out[x.shape] = rule(layer, x)
+        record.operate(x, record.fan_out[x.shape])
+
+    return hook
+
+
+def _watch(record: _Record) -> Callable[..., None]:
+    """Count the calls of a layer, the spikes of a neuron, and what it feeds back without a layer
+    of its own."""
+    last: list[Tensor] = []
+
+    def hook(layer: Any, args: Any, kwargs: dict[str, Any], out: Any) -> None:
+        record.calls += 1
+        out = out[0] if isinstance(out, tuple) and out else out
+        record.shape = tuple(out.shape) if isinstance(out, Tensor) else None
+        if not isinstance(layer, SpikingNeuron):
+            return
+        fired = (out != 0).long()
+        record.counts = fired if record.counts is None else record.counts + fired
+        fan_out, fed_back = 1, out
+        if isinstance(layer, SLSTM):
+            fan_out, fed_back = 4 * layer.hidden_size, layer.mem
+            x = args[0] if args else kwargs["input_"]
+            record.operate(x, _to_all(fan_out, x))
+        if isinstance(layer, SLSTM) or _one_to_one(layer):
+            before = last[0] if last else torch.zeros_like(fed_back)
+            record.operate(before, _to_all(fan_out, before))
+            last[:] = [fed_back]
+
+    return hook
+
+
+def _one_to_one(layer: nn.Module) -> bool:
+    return isinstance(layer, RecurrentLIF) and not layer.all_to_all
+
+
+@contextmanager
+def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
+    """Leave states, buffers and random numbers as they are."""
+    states = _states_of(net)
+    buffers = [
+        (part._buffers, name, buffer, buffer.clone())
+        for part in net.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
+            yield
+    finally:
+        for owner, name, buffer, before in buffers:
+            owner[name] = buffer.copy_(before)
+        _restore(states)
+
+
+# The table -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one layer; None where a number does not apply."""
+
+    path: str
+    """Where the layer stands in the network, such as ``"2"`` or ``"block.1"``."""
+    name: str
+    """The layer's class."""
+    shape: tuple[int, ...] | None
+    """Shape of the output of one step; None if there was no call or no tensor."""
+    parameters: int
+    """Number of parameters, each counted at the first layer that has it."""
+    neurons: int | None = None
+    """Spiking neurons."""
+    rate: float | None = None
+    """Spikes per neuron and step."""
+    silent: int | None = None
+    """Neurons that never fire, in any sample."""
+    saturated: int | None = None
+    """Neurons that fire at each step of each sample."""
+    additions: float | None = None
+    """Synaptic operations per sample that only add a weight."""
+    products: float | None = None
+    """Synaptic operations per sample that multiply first, where the input is no spike."""
+    dense: float | None = None
+    """Multiply-accumulates per sample of the dense network, in one step."""
+
+    @property
+    def operations(self) -> float | None:
+        """Synaptic operations per sample, over all steps."""
+        return None if self.additions is None else self.additions + (self.products or 0)
+
+    @property
+    def energy(self) -> float | None:
+        """Energy of the operations in joules."""
+        if self.additions is None or self.products is None:
+            return None
+        return 1e-12 * (ADDITION * self.additions + MULTIPLY_ADD * self.products)
+
+
+def _row(
+    path: str, layer: nn.Module, parameters: int, record: _Record, batch: int, num_steps: int
+) -> Row:
+    known: dict[str, Any] = {}
+    if record.counts is not None and record.shape is not None:
+        counts = record.counts
+        rows = counts.reshape(batch, -1) if counts.shape[:1] == (batch,) else counts.reshape(1, -1)
+        known = {
+            "neurons": rows.shape[1],
+            "rate": counts.sum().item() / (counts.numel() * record.calls),
+            "silent": int((rows == 0).all(0).sum()),
+            "saturated": int((rows == record.calls).all(0).sum()),
+        }
+    if record.dense:
+        known |= {"additions": record.additions / batch, "products": record.products / batch}
+        known["dense"] = record.dense / batch / num_steps
+    return Row(path, type(layer).__name__, record.shape, parameters, **known)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _joules(value: float | None) -> str:
+    if value is None:
+        return ""
+    unit, name = next(
+        (
+            (unit, name)
+            for unit, name in ((1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ"))
+            if value >= unit
+        ),
+        (1e-12, "pJ"),
+    )
+    return f"{value / unit:.3g} {name}"
+
+
+class Summary(tuple[Row, ...]):
+    """One :class:`Row` for each layer; a table when printed."""
+
+    batch: int
+    """Samples that were run."""
+    num_steps: int
+    """Time steps that were run."""
+    uncounted: tuple[str, ...]
+    """Layers with weights whose operations are not known."""
+
+    def total(self, name: str) -> float:
+        """Return the sum of a column, such as ``"dense"``, over the layers that have it."""
+        return sum(value for row in self if (value := getattr(row, name)) is not None)
+
+    @property
+    def dense_energy(self) -> float:
+        """Energy of one step of the dense network in joules."""
+        return 1e-12 * MULTIPLY_ADD * self.total("dense")
+
+    def __str__(self) -> str:
+        head = ("layer", "class", "output", "parameters", "neurons", "rate", "silent", "saturated")
+        table: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
+        for row in self:
+            shape = "x".join(map(str, row.shape or ()))
+            rate = "" if row.rate is None else f"{row.rate:.4f}"
+            unknown = "?" if row.path in self.uncounted else ""
+            sizes = [_number(row.parameters or None), _number(row.neurons), rate]
+            sizes += [_number(row.silent), _number(row.saturated)]
+            work = [_number(row.operations) or unknown, _number(row.dense) or unknown]
+            table.append((row.path, row.name, shape, *sizes, *work, _joules(row.energy)))
+        columns = ("parameters", "neurons", "silent", "saturated", "operations", "dense")
+        totals = {name: _number(self.total(name)) for name in columns}
+        sums = [totals["parameters"], totals["neurons"], "", totals["silent"], totals["saturated"]]
+        work = [totals["operations"], totals["dense"], _joules(self.total("energy"))]
+        table.append(("total", "", "", *sums, *work))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join([*map(str.ljust, row[:3], widths), *map(str.rjust, row[3:], widths[3:])])
+            for row in table
+        ]
+        notes = [
+            f"Operations and energy are for one sample, the mean of {self.batch}: synaptic ones "
+            f"over {self.num_steps} time steps,",
+            f"dense ones for one step, which take {_joules(self.dense_energy)}. An addition takes "
+            f"{ADDITION} pJ, with a multiplication",
+            f"{MULTIPLY_ADD} pJ (32-bit floats at 45 nm, Horowitz 2014). Memory, biases and the "
+            "neurons' own updates are left out.",
+        ]
+        if self.uncounted:
+            notes.append(f"Operations are not known for {', '.join(self.uncounted)}.")
+        return "\n".join([*(line.rstrip() for line in lines), "", *notes])
+
+    __repr__ = __str__
+
+    def plot(self, axes: Any = None) -> NDArray[Any]:
+        """Draw the firing rates, and the operations next to those of the dense network.
+
+        :param axes: two axes. Default: ``None``, for a new figure
+        :returns: the axes.
+        :raises ValueError: if ``axes`` are not two.
+        """
+        from . import spikeplot
+
+        rates, work = axes = spikeplot._panels(axes, 2, sharex=False)
+        firing = [row for row in self if row.rate is not None]
+        active = [row for row in self if row.operations is not None]
+        for ax, rows in ((rates, firing), (work, active)):
+            names = [f"{row.path} {row.name}".strip() for row in rows]
+            ax.set_yticks(range(len(rows)), names, size="small")
+            ax.set_ylim(len(rows) - 0.4, -0.6)
+        blue, orange = spikeplot.PALETTE[0], spikeplot.PALETTE[4]
+        rates.barh(range(len(firing)), [row.rate or 0 for row in firing], 0.6, color=blue)
+        for i, row in enumerate(firing):
+            silent = f" {(row.silent or 0) / max(row.neurons or 1, 1):.0%} silent"
+            rates.text(row.rate or 0, i, silent, va="center", size="small")
+        rates.margins(x=0.35)
+        places, low = torch.arange(len(active)), 0.3
+        spiking, dense = (
+            [getattr(row, name) for row in active] for name in ("operations", "dense")
+        )
+        work.barh(places - 0.2, spiking, 0.36, color=blue, label=f"spiking, {self.num_steps} steps")
+        work.barh(places + 0.2, dense, 0.36, color=orange, label="dense, one")
+        work.set_xscale("log")
+        work.set_xlim(
+            left=low * max(min([each for each in (*spiking, *dense) if each], default=1), 1)
+        )
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "borderaxespad": 0}
+        work.legend(**above, frameon=False, fontsize="small", handlelength=1, columnspacing=1)
+        spikeplot._tidy(rates, xlabel="spikes per neuron and step")
+        spikeplot._tidy(work, xlabel="operations per sample")
+        return axes
+
+
+def _whole(layer: nn.Module) -> bool:
+    """Tell whether a layer is one with all that it holds, such as feedback or parametrizations."""
+    return isinstance(layer, SpikingNeuron) or _rule(layer) is not None
+
+
+def _layers(net: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
+    """The innermost modules, and those with parameters of their own, each once."""
+    if id(net) in seen:
+        return
+    seen.add(id(net))
+    if _whole(net) or not net._modules or net._parameters:
+        yield path, net
+    if not _whole(net):
+        for name, child in net.named_children():
+            yield from _layers(child, f"{path}.{name}" if path else name, seen)
+
+
+def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
+    r"""Run a network and tell what each layer is and does.
+
+    A synaptic operation is a weight that an input which is not zero sets off. A layer's number of
+    them, for one sample, is the mean over the batch of
+
+    .. math:: \sum_{t=1}^{T} \sum_i [x_i[t] \ne 0] \, f_i
+
+    with the fan-out :math:`f_i`, the number of products that input :math:`i` takes part in; it is
+    exact at the borders of convolutions. The dense network computes :math:`\sum_i f_i`
+    multiply-accumulates in one step. Inputs of -1, 0 and 1 alone need additions only, of 0.9 pJ;
+    others, such as pixels and averaged spikes, need products too, together 4.6 pJ. Memory, which
+    takes most of the energy of real machines, is left out, and so are biases, normalisation and the
+    neurons' own updates.
+
+    The network is called step by step in the mode that it is in, from reset neurons. Its states and
+    buffers and the random numbers are then as before. It may also run all its steps in one call:
+    with ``num_steps=1`` each number is for that call.
+
+    :param net: a network that is called once per time step
+    :param x: input [T, B, ...], time first; with ``num_steps``, one batch [B, ...] that is shown at
+        every step
+    :param num_steps: number of time steps T of an input that does not change. Default: ``None``,
+        the input has a time dimension
+    :returns: the layers' numbers; ``print`` shows them as a table, ``.plot()`` as a picture.
+    :raises TypeError: if ``net`` is no module, ``x`` no tensor or ``num_steps`` no integer.
+    :raises ValueError: if there is no time step or no sample.
+
+    Energies are those of M. Horowitz, *Computing's energy problem (and what we can do about it)*,
+    ISSCC 2014.
+    """
+    steps = _check(net, x, num_steps, None)
+    batch = x.shape[0] if num_steps is not None else x.shape[1] if x.dim() > 1 else 1
+    if not x.numel():
+        raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
+    layers = dict(_layers(net, "", set()))
+    records, handles = {path: _Record() for path in layers}, []
+    for path, layer in layers.items():
+        for part in layer.modules() if _whole(layer) else (layer,):
+            if _rule(part):
+                hook = _watch_weights(records[path])
+                handles.append(part.register_forward_hook(hook, with_kwargs=True))
+        handles.append(layer.register_forward_hook(_watch(records[path]), with_kwargs=True))
+    try:
+        with _undisturbed(net, x):
+            utils.reset(net)
+            for step in range(steps):
+                net(x if num_steps is not None else x[step])
+    finally:
+        for handle in handles:
+            handle.remove()
+    rows, seen = [], set[int]()
+    for path, layer in layers.items():
+        parts = layer.parameters(recurse=_whole(layer))
+        own = [each for each in parts if id(each) not in seen]
+        seen.update(map(id, own))
+        parameters = sum(each.numel() for each in own)
+        rows.append(_row(path, layer, parameters, records[path], batch, steps))
+    result = Summary(rows)
+    result.batch, result.num_steps = batch, steps
+    result.uncounted = tuple(
+        row.path
+        for row, layer in zip(rows, layers.values(), strict=True)
+        if row.operations is None
+        and not isinstance(layer, SpikingNeuron)
+        and any(each.dim() > 1 for each in layer.parameters(recurse=False))
+    )
+    return result
