@@ -77,7 +77,6 @@ LEFT_OUT = """
     * uses nothing of the library
 """
 
-# Pages that need parts of the library still to come. One that runs fails until it is taken off.
 # What a page takes for granted.
 GIVEN = {
     "001 snn.Synaptic": """
