@@ -24,14 +24,20 @@ from ._neurons.synaptic import Synaptic
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
     from ._engine.unroll import Unroll, explain, unroll
+    from .export_nir import export_to_nir
+    from .import_nir import import_from_nir
 
 __version__ = "1.1.0"
 
-_SUBMODULES = ("functional", "spikegen", "surrogate", "utils")
+_SUBMODULES = (
+    "export", "export_nir", "functional", "import_nir", "spikegen", "surrogate", "utils",
+)  # fmt: skip
 # Names that are imported from their module when they are first used.
 _LAZY = {
     "Unroll": "._engine.unroll",
     "explain": "._engine.unroll",
+    "export_to_nir": ".export_nir",
+    "import_from_nir": ".import_nir",
     "unroll": "._engine.unroll",
     "use_backend": "._engine.backends",
 }
@@ -49,6 +55,8 @@ __all__ = [
     "Synaptic",
     "Unroll",
     "explain",
+    "export_to_nir",
+    "import_from_nir",
     "unroll",
     "use_backend",
 ]

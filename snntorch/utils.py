@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ._neurons.neurons import SpikingNeuron
+from ._neurons.states import Stateful
 
 
 def reset(net: nn.Module) -> None:
@@ -11,7 +11,7 @@ def reset(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     """
     for module in net.modules():
-        if isinstance(module, SpikingNeuron):
+        if isinstance(module, Stateful):
             module.reset_mem()
 
 
@@ -21,5 +21,5 @@ def detach(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     """
     for module in net.modules():
-        if isinstance(module, SpikingNeuron):
+        if isinstance(module, Stateful):
             module.detach_hidden()
