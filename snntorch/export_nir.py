@@ -296,8 +296,6 @@ class _Builder(fx.Interpreter):
         return self._call_function(node, value)
 
     def _call_function(self, node: fx.Node, value: Any) -> Sources | _State | None:
-        import nir
-
         target: Any = node.target
         name = getattr(target, "__name__", target)
         if target is operator.getitem:
@@ -357,7 +355,7 @@ class _Builder(fx.Interpreter):
             return [path]
         sources = self._signal(signal, where)
         for state in states:
-            if not isinstance(state, fx.Node) or state in self.sources or self.env[state].any():
+            if state is not None and (state in self.sources or self.env[state].any()):
                 raise NotImplementedError(f"{where} is given a state; export it at rest")
         if isinstance(module, nn.Identity | _DropoutNd):
             return sources

@@ -6,7 +6,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
+from keyword import iskeyword
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -699,8 +700,11 @@ def _paths(modules: dict[str, nn.Module], loops: dict[str, str]) -> dict[str, st
     for name in modules:
         stem, _, last = name.rpartition(".")
         whole = stem and last == "lif" and loops.get(name, "").startswith(f"{stem}.")
-        parts = re.sub(r"[^\w.]", "_", stem if whole else name).strip(".").split(".")
-        paths[name] = ".".join(f"{p}_" if hasattr(nn.Module, p) or not p else p for p in parts)
+        parts = re.sub(r"[^\w.]", "_", stem if whole else name).split(".")
+        paths[name] = ".".join(
+            f"{part}_" if not part or iskeyword(part) or hasattr(nn.Module, part) else part
+            for part in parts
+        )
     taken = set(paths.values())
     if len(taken) < len(paths) or any(a.startswith(f"{b}.") for a in taken for b in taken):
         paths = {name: re.sub(r"\W", "_", name) + f"_{i}" for i, name in enumerate(modules)}
@@ -721,12 +725,13 @@ def _assemble(
     inputs, outputs = ([n for n in sorted(nodes) if type(nodes[n]).__name__ == kind]
                        for kind in ("Input", "Output"))  # fmt: skip
     line = [*inputs, *steps, *outputs]
-    if len(inputs) == len(outputs) == 1 and set(edges) == set(zip(line, line[1:], strict=False)):
+    if len(inputs) == len(outputs) == 1 and set(edges) == set(pairwise(line)):
         nested = _nested([(paths[name], modules[name]) for name in steps])
         if nested is not None:
             return nested
     graph = fx.Graph()
-    values = {name: graph.placeholder(re.sub(r"\W", "_", name)) for name in inputs}
+    values = {name: graph.placeholder(re.sub(r"\W", "_", f"{name}_" if iskeyword(name) else name))
+              for name in inputs}  # fmt: skip
     batch = values[inputs[0]]
     targets = {paths[name]: modules[name] for name in steps}
     last = {}
