@@ -44,10 +44,10 @@ def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> A
         sources = [a for a, b in edges if b == name and (a, b) not in cut]
         column[name] = max((column[a] + 1 for a in sources), default=0)
     places: dict[str, tuple[float, float]] = {}
-    for x in range(max(column.values()) + 1):
-        stack = [name for name in order if column[name] == x]
+    for place in range(max(column.values()) + 1):
+        stack = [name for name in order if column[name] == place]
         for i, name in enumerate(stack):
-            places[name] = 1.9 * x, 1.2 * ((len(stack) - 1) / 2 - i)
+            places[name] = 1.9 * place, 1.2 * ((len(stack) - 1) / 2 - i)
     if ax is None:
         width, height = (max(p[i] for p in places.values()) - min(p[i] for p in places.values())
                          for i in (0, 1))  # fmt: skip

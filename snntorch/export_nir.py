@@ -46,12 +46,12 @@ def _conv(layer: Any, shape: Shape) -> Any:
 
     if layer.padding_mode != "zeros":
         raise NotImplementedError(f"padding_mode={layer.padding_mode!r} has no counterpart in NIR")
-    sizes = [layer.stride, layer.padding, layer.dilation]
+    sizes: list[Any] = [layer.stride, layer.padding, layer.dilation]
+    kind: Any = nir.Conv2d
+    size: Any = shape[1:]
     if isinstance(layer, nn.Conv1d):
         kind, size = nir.Conv1d, shape[1]
         sizes = [value if isinstance(value, str) else value[0] for value in sizes]
-    else:
-        kind, size = nir.Conv2d, shape[1:]
     if layer.bias is not None:
         return kind(size, array(layer.weight), *sizes, layer.groups, array(layer.bias))
     bias, own = array(layer.weight.new_zeros(layer.out_channels)), {_nir.KEY: {"bias": False}}
@@ -109,11 +109,11 @@ _DIMS = {nn.Linear: 1, nn.Conv1d: 2, nn.Conv2d: 3, nn.AvgPool2d: 3}
 """How many dimensions one sample of a layer's input has."""
 
 
-def _flattening(x: Any, start_dim: int = 0, end_dim: int = -1) -> nn.Module:
+def _flattening(input: Any, start_dim: int = 0, end_dim: int = -1) -> nn.Module:
     return nn.Flatten(start_dim, end_dim)
 
 
-def _pooling(x: Any, *args: Any, **kwargs: Any) -> nn.Module:
+def _pooling(input: Any, *args: Any, **kwargs: Any) -> nn.Module:
     return nn.AvgPool2d(*args, **kwargs)
 
 
@@ -179,7 +179,7 @@ def _surrogate(neuron: Any) -> dict[str, Any]:
         return {}
     if not isinstance(spike_grad, SpikeGrad) or any(map(callable, spike_grad.parameters)):
         return {"custom_surrogate": True}
-    named = {"surrogate": spike_grad.function.__name__}
+    named: dict[str, Any] = {"surrogate": spike_grad.function.__name__}
     if spike_grad.parameters:
         named["surrogate_parameters"] = np.array(spike_grad.parameters, dtype=np.float64)
     return named
@@ -226,6 +226,10 @@ class _State(str):
 
 Sources = list[str]
 """The nodes whose sum a value is."""
+
+
+def _arguments_of(node: fx.Node) -> list[Any]:
+    return [*node.args, *node.kwargs.values()]
 
 
 class _Builder(fx.Interpreter):
@@ -300,15 +304,16 @@ class _Builder(fx.Interpreter):
         name = getattr(target, "__name__", target)
         if target is operator.getitem:
             return self._item(node, *node.args)
-        if target in _ADDITIONS:
-            a, b = (self._signal(arg, f"{name}()") for arg in node.args)
-            shapes = {tuple(self.env[arg].shape) for arg in node.args}  # type: ignore[index]
-            if len(shapes) > 1 or node.kwargs:
-                raise NotImplementedError(f"{name}() of {sorted(shapes)} {node.kwargs or ''}")
-            return [*a, *b]
+        if target in _ADDITIONS and "alpha" not in node.kwargs:
+            sources = [self._signal(arg, f"{name}()") for arg in _arguments_of(node)]
+            shapes = {tuple(self.env[arg].shape) for arg in _arguments_of(node)}
+            if len(shapes) > 1:
+                raise NotImplementedError(f"{name}() of {sorted(shapes)} would have to broadcast")
+            return [each for some in sources for each in some]
         if target in _FUNCTIONS:
             layer = _FUNCTIONS[target](*node.args, **node.kwargs)
-            return self._layer(node.name, layer, self._signal(node.args[0], name), node, value)
+            signal = self._signal(_arguments_of(node)[0], f"{name}()")
+            return self._layer(node.name, layer, signal, node, value)
         stack = node.meta.get("nn_module_stack") or {"": ("", "")}
         where = list(stack.values())[-1][0].removeprefix("net").strip(".") or "the network"
         raise NotImplementedError(
@@ -347,7 +352,7 @@ class _Builder(fx.Interpreter):
     def _call_module(self, node: fx.Node, value: Any) -> Sources:
         path = str(node.target).removeprefix("net").strip(".")
         module: Any = self.layers[path]
-        signal, *states = [*node.args, *node.kwargs.values()]
+        signal, *states = _arguments_of(node)
         where = f"layer {path!r} ({type(module).__name__})"
         if isinstance(module, Last):
             if states:
@@ -355,7 +360,7 @@ class _Builder(fx.Interpreter):
             return [path]
         sources = self._signal(signal, where)
         for state in states:
-            if state is not None and (state in self.sources or self.env[state].any()):
+            if isinstance(state, fx.Node) and (state in self.sources or self.env[state].any()):
                 raise NotImplementedError(f"{where} is given a state; export it at rest")
         if isinstance(module, nn.Identity | _DropoutNd):
             return sources
@@ -373,8 +378,7 @@ class _Builder(fx.Interpreter):
         import nir
 
         cls: Any = parametrize.type_before_parametrizations(module)
-        signal = node.args[0] if node.args else next(iter(node.kwargs.values()))
-        shape, out = self._shape(self.env[signal]), self._shape(value)  # type: ignore[index]
+        shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
         if cls in _LAYERS:
             made = _LAYERS[cls](module, shape)
             if cls is Delay:
@@ -429,8 +433,8 @@ class _Builder(fx.Interpreter):
     def _output(self, node: fx.Node, value: Any) -> None:
         import nir
 
-        (result,) = node.args
-        results = result if isinstance(result, tuple | list) else (result,)
+        result: Any = node.args[0]
+        results: Any = result if isinstance(result, tuple | list) else (result,)
         states = [r for r in results if isinstance(self.sources.get(r), _State)]
         signals = [r for r in results if r not in states]
         for state in states:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import replace
 from itertools import groupby, pairwise
 from keyword import iskeyword
@@ -128,8 +129,10 @@ def _read(path: str | PathLike[str]) -> nir.NIRGraph:
         raise ValueError(f"{path} cannot be read as a NIR file: {error}") from error
     try:
         return _node(data, "")
-    except (ValueError, NotImplementedError) as error:
-        raise type(error)(f"{path}: {error}") from error.__cause__
+    except NotImplementedError as error:
+        raise NotImplementedError(f"{path}: {error}") from None
+    except Exception as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _node(data: dict[str, Any], path: str) -> Any:
@@ -168,7 +171,7 @@ def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]
     for name, node in graph.nodes.items():
         path = f"{prefix}{name}"
         if not isinstance(node, nir.NIRGraph):
-            nodes[path] = node
+            nodes[path] = _with_arrays(node)
             continue
         inner, wires = _flat(node, f"{path}.")
         ends = [[n for n in node.nodes if isinstance(node.nodes[n], kind)]
@@ -187,6 +190,14 @@ def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]
     return nodes, edges
 
 
+def _with_arrays(node: Any) -> Any:
+    """Return a node whose fields are no tensors, as some libraries leave them."""
+    node = copy(node)
+    fields = {name: _nir.array(v) for name, v in vars(node).items() if isinstance(v, Tensor)}
+    vars(node).update(fields)
+    return node
+
+
 def _without(name: str, edges: Edges) -> Edges:
     """Take a node out, and wire what comes in to where it goes."""
     sources = [a for a, b in edges if b == name]
@@ -197,8 +208,8 @@ def _without(name: str, edges: Edges) -> Edges:
 def _check_wiring(nodes: dict[str, Any], edges: Edges) -> None:
     """Raise if an edge is missing, loose or double."""
     for edge in edges:
-        for end in set(edge) - nodes.keys():
-            raise ValueError(f"edge {edge} names {end!r}, but the nodes are {sorted(nodes)}")
+        for loose in set(edge) - nodes.keys():
+            raise ValueError(f"edge {edge} names {loose!r}, but the nodes are {sorted(nodes)}")
         if edges.count(edge) > 1:
             raise ValueError(f"edge {edge} stands there twice; use a Scale node to double a signal")
     kinds = {name: type(node).__name__ for name, node in nodes.items()}
@@ -303,7 +314,7 @@ class _Converter:
             )
         return _nir.decay(tau, self.dt)
 
-    def layer(self, module: nn.Module, weight: Any, bias: Any) -> nn.Module:
+    def layer(self, module: Any, weight: Any, bias: Any) -> nn.Module:
         """Give a module its weight and bias."""
         module.weight = nn.Parameter(self.tensor(weight))
         module.bias = None if bias is None else nn.Parameter(self.tensor(bias))
@@ -322,7 +333,7 @@ def _linear(node: Any, c: _Converter) -> nn.Module:
 
 
 def _conv(node: Any, c: _Converter) -> nn.Module:
-    cls = {3: nn.Conv1d, 4: nn.Conv2d}[node.weight.ndim]
+    cls: Any = {3: nn.Conv1d, 4: nn.Conv2d}[node.weight.ndim]
     out, in_, *kernel = node.weight.shape
     stride, dilation = (_ints(value, len(kernel)) for value in (node.stride, node.dilation))
     padding = node.padding if isinstance(node.padding, str) else _ints(node.padding, len(kernel))
@@ -337,8 +348,10 @@ def _ints(value: Any, count: int) -> tuple[int, ...]:
 
 
 def _pool(node: Any, c: _Converter) -> nn.Module:
-    sizes = (_ints(value, 2) for value in (node.kernel_size, node.stride, node.padding))
-    return nn.AvgPool2d(*sizes, divisor_override=1 if type(node).__name__ == "SumPool2d" else None)
+    sizes = (node.kernel_size, node.stride, node.padding)
+    kernel_size, stride, padding = ((v[0], v[1]) for v in (_ints(size, 2) for size in sizes))
+    divisor = 1 if type(node).__name__ == "SumPool2d" else None
+    return nn.AvgPool2d(kernel_size, stride, padding, divisor_override=divisor)
 
 
 def _flatten(node: Any, c: _Converter) -> nn.Module:
@@ -393,13 +406,14 @@ def _synaptic(node: Any, c: _Converter) -> nn.Module:
     gain = _nir.gain(node.w_in, node.tau_syn, c.dt) * _nir.gain(node.r, node.tau_mem, c.dt)
     v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
     syn_0 = (1 - beta) * (node.v_leak - v_reset)
-    driven = list(map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, syn_0, -v_reset)))
+    driven: Any = map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, syn_0, -v_reset))
     if not hasattr(node, "v_threshold"):
         c.note = "gives its membrane, does not fire"
         return NIRSynaptic(*driven, **_INTEGRATOR)
     if (gain > 0).all() and not syn_0.any() and not v_reset.any():
         c.note = _units(gain)
-        return Synaptic(*driven[:2], c.tensor(node.v_threshold / gain), **_FIRING)
+        threshold = c.tensor(node.v_threshold / gain)
+        return Synaptic(c.tensor(alpha), c.tensor(beta), threshold, **_FIRING)
     c.note = "membrane counted from v_reset"
     return NIRSynaptic(*driven, threshold=c.tensor(node.v_threshold - v_reset), **_FIRING)
 
@@ -446,7 +460,7 @@ def _own(node: Any) -> dict[str, Any]:
 
 def _arguments(own: dict[str, Any], c: _Converter) -> dict[str, Any]:
     """Return the arguments that a neuron was made with."""
-    kwargs = {name: c.tensor(value) for name, value in own["parameters"].items()}
+    kwargs: dict[str, Any] = {n: c.tensor(value) for n, value in own["parameters"].items()}
     kwargs |= dict.fromkeys(own.get("learn", "").split(), True)
     flags = "inhibition", "reset_delay", "surrogate_disable", "learn_recurrent"
     kwargs |= {name: bool(own[name]) for name in flags if name in own}
@@ -471,11 +485,14 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
     else:
         neuron = None
     if neuron is not None:
-        kind, fields = _nir.NEURONS[cls](neuron, tuple(node.input_type["input"]), c.dt)
-        alike = kind == type(node).__name__ and all(
-            np.allclose(getattr(node, name), value, rtol=1e-6, atol=0)
-            for name, value in fields.items()
-        )
+        try:
+            kind, fields = _nir.NEURONS[cls](neuron, tuple(node.input_type["input"]), c.dt)
+            alike = kind == type(node).__name__ and all(
+                np.allclose(getattr(node, name), value, rtol=1e-6, atol=0)
+                for name, value in fields.items()
+            )
+        except ValueError:  # another size
+            alike = False
         if alike:
             if own.get("custom_surrogate"):
                 c.approximate = "its spike_grad is a function, which is not carried: atan instead"
@@ -489,9 +506,9 @@ def _feedback(node: Any) -> dict[str, Any] | None:
     kind = type(node).__name__
     if kind == "Scale":
         return {"all_to_all": False}
-    out, in_, *kernel = node.weight.shape
-    if out != in_:
+    if kind not in ("Affine", "Linear", "Conv2d") or node.weight.shape[0] != node.weight.shape[1]:
         return None
+    out, _, *kernel = node.weight.shape
     if kind != "Conv2d":
         return None if kernel else {"linear_features": out}
     centred = all(size % 2 for size in kernel) and not isinstance(node.padding, str)
@@ -534,16 +551,14 @@ def _neuron(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
 def _loops(nodes: dict[str, Any], edges: Edges) -> dict[str, str]:
     """Return for each neuron the one weight through which it feeds back to itself alone."""
     loops: dict[str, str] = {}
-    for name, node in nodes.items():
+    for name in (name for name, node in nodes.items() if hasattr(node, "v_threshold")):
         weights = [
             b
             for a, b in edges
             if a == name and (b, name) in edges and sum(b in edge for edge in edges) == 2
         ]
-        kinds = [type(nodes[weight]).__name__ for weight in weights]
-        if hasattr(node, "v_threshold") and kinds and len(kinds) == 1:
-            if kinds[0] in ("Affine", "Linear", "Scale", "Conv2d") and _feedback(nodes[weights[0]]):
-                loops[name] = weights[0]
+        if len(weights) == 1 and _feedback(nodes[weights[0]]):
+            loops[name] = weights[0]
     return loops
 
 
@@ -603,7 +618,9 @@ def convert(
             f"dt={dt:g}, but the graph was exported for steps of {own['dt']:g} s; pass "
             f"dt={own['dt']:g}"
         )
-    c = _Converter(dt, dtype or getattr(torch, own.get("dtype", ""), torch.get_default_dtype()))
+    if dtype is None:
+        dtype = getattr(torch, own["dtype"]) if "dtype" in own else torch.get_default_dtype()
+    c = _Converter(dt, dtype)
     nodes, edges = _flat(graph)
     _check_wiring(nodes, edges)
     loops = _loops(nodes, edges)
@@ -651,7 +668,7 @@ def _shapes(
     c: _Converter,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of one sample of each node's output, or raise where shapes disagree."""
-    declared = {a: _size(nodes[a].output_type) for a, _ in cut}
+    declared = {a: _size(nodes[a].output_type) or () for a, _ in cut}
     shapes: dict[str, tuple[int, ...]] = {}
     for name in order:
         node = nodes[name]
@@ -660,20 +677,22 @@ def _shapes(
         if not given:
             if _size(node.input_type) is None:
                 raise ValueError(f"node {name!r} (Input) has no shape")
-            shapes[name] = _size(node.input_type) or ()
+            shapes[name] = _sample(
+                _size(node.input_type) or (), [nodes[b] for a, b in edges if a == name]
+            )
             continue
         shape = next(iter(given.values()))
         if any(each != shape for each in given.values()):
             raise ValueError(f"the signals into node {name!r} differ in shape: {given}")
-        where = (
-            f"node {name!r} ({type(node).__name__}) does not take the shape {shape} of {sources}"
-        )
+        kind = type(node).__name__
+        where = f"node {name!r} ({kind}) does not take the shape {shape} of {sources}"
         module = modules.get(name)
         wanted = _size(node.input_type)
-        skip = 1 if "Conv" in type(node).__name__ else 0  # nir miscounts grouped channels
+        skip = 1 if "Conv" in kind else 0  # nir miscounts grouped channels
         if wanted is not None and wanted[skip:] != shape[skip:] and np.prod(wanted) != 1:
             odd = any("Conv2d" in type(other).__name__ for other in nodes.values())
-            if module is not None or not odd:  # nir infers wrong sizes behind some of them
+            # nir infers wrong sizes behind some convolutions; some libraries write the batch too.
+            if module is not None or not (odd or wanted[-len(shape) :] == shape):
                 raise ValueError(f"{where}; it takes {wanted}")
         if module is None or isinstance(module, Stateful | Scale):
             shapes[name] = shape
@@ -687,6 +706,14 @@ def _shapes(
         if declared[a] != shapes[a]:
             raise ValueError(f"node {a!r} gives the shape {shapes[a]}, but declares {declared[a]}")
     return shapes
+
+
+def _sample(shape: tuple[int, ...], readers: list[Any]) -> tuple[int, ...]:
+    """Return an input's shape without the batch that some libraries write into it."""
+    for size in (_size(node.input_type) for node in readers):
+        if size and len(size) < len(shape) and shape[-len(size) :] == size:
+            return size
+    return shape
 
 
 def _size(types: dict[str, Any] | None) -> tuple[int, ...] | None:
@@ -747,7 +774,7 @@ def _assemble(
         graph.call_module(f"last.{paths[name]}", (batch, values[name]))
     out = tuple(values[name] for name in outputs)
     graph.output(out[0] if len(out) == 1 else out)
-    return fx.GraphModule(targets, graph)  # type: ignore[arg-type]
+    return fx.GraphModule(targets, graph)
 
 
 def _nested(layers: list[tuple[str, nn.Module]]) -> nn.Sequential | None:

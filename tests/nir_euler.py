@@ -19,7 +19,7 @@ def run(graph, signals, dt, late=()):
     for t in range(steps):
         now = {name: np.asarray(x[t], dtype=np.float64) for name, x in signals.items()}
 
-        def value(name, now=now, t=t):
+        def value(name, now=now, past=past):
             if name not in now:
                 now[name] = None  # meets itself in a cycle that is not cut
                 sources = [a for a, b in graph.edges if b == name]

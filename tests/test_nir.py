@@ -80,10 +80,10 @@ NEURONS = {
     "rsynaptic": (snn.RSynaptic, {"alpha": 0.4, **LINEAR}),
     "rsynaptic-one": (snn.RSynaptic, {"alpha": MIXED / 2, **ONE}),
 }
+LEARN = {"learn_beta": True, "learn_threshold": True}
 SHAPES = {
     "scalar": {"beta": 0.8},
-    "vector": {"beta": MIXED * 0.7, "threshold": MIXED},
-    "learnt": {"beta": 0.7, "threshold": MIXED, "learn_beta": True, "learn_threshold": True},
+    "learnt": {"beta": MIXED * 0.7, "threshold": MIXED} | LEARN,
     "no-leak": {"beta": torch.tensor([1.0, 1.0, 0.5, 0.0, 0.9])},
 }
 
@@ -106,7 +106,7 @@ def test_every_neuron_comes_back_from_a_file(neuron, mechanism, late, shape, pat
     x = torch.randn(STEPS, 2, 4)
     back = through_file(net, x, path)
     assert type(back) is nn.Sequential and type(back[1]) is cls
-    assert_same(net, back, x, busy=(0.02, 0.6))
+    assert_same(net, back, x)
 
 
 def test_scalars_and_flags_come_back_as_they_were(path):
@@ -127,7 +127,7 @@ def test_scalars_and_flags_come_back_as_they_were(path):
     for name, value in net.state_dict().items():
         assert back.state_dict()[name].shape == value.shape
         assert torch.equal(back.state_dict()[name], value)
-    assert isinstance(back[1].threshold, nn.Parameter) and not isinstance(back[1].beta, nn.Parameter)
+    assert dict(back[1].named_parameters()).keys() == {"threshold"}
     assert_same(net, back, torch.randn(STEPS, 2, 4) * 2, busy=(0.01, 0.5))
 
 
@@ -184,8 +184,9 @@ def test_nested_chains_keep_their_structure_and_lose_what_vanishes(path):
         ),
         nn.Flatten(),
         nn.Dropout(0.5),
-        nn.Sequential(nn.Linear(12, 6), snn.RSynaptic(0.3, 0.6, linear_features=6,
-                                                      init_hidden=True)),  # fmt: skip
+        nn.Sequential(
+            nn.Linear(12, 6), snn.RSynaptic(0.3, 0.6, linear_features=6, init_hidden=True)
+        ),
     ).eval()
     x = torch.randn(STEPS, 3, 2, 10) + 0.2
     back = through_file(net, x, path)
@@ -531,7 +532,7 @@ def test_export_warns_of_what_other_readers_do():
 
 def test_import_warns_of_what_is_approximate():
     graph = nir.NIRGraph.from_list(nir.Delay(np.array([1.4e-4])))
-    with pytest.warns(UserWarning, match=r"approximate; delay: its delay is rounded to \[1.\] steps"):
+    with pytest.warns(UserWarning, match=r"delay: its delay is rounded to \[1.\] steps"):
         snn.import_from_nir(graph)
     assert "rounded" in str(snn.export.report(graph))
     net = snn.Leaky(0.9, spike_grad=lambda u: (u > 0).float(), init_hidden=True)
@@ -612,7 +613,7 @@ def chain(*layers):
         (chain(snn.SLSTM(3, 4, init_hidden=True)), r"layer '1' \(SLSTM\): has no counterpart"),
         (chain(snn.Leaky(0.9, init_hidden=True, state_quant=torch.round)), "'1' .*state_quant"),
         (chain(nn.ReLU(), nn.BatchNorm1d(3)).eval(), "ReLU"),
-        (nn.Sequential(nn.BatchNorm1d(3)).eval(), r"layer '0' \(BatchNorm1d\) does not stand alone"),
+        (nn.Sequential(nn.BatchNorm1d(3)).eval(), r"'0' \(BatchNorm1d\) does not stand alone"),
         (Branching(), "forward of Branching depends on values of its input"),
         (Reads(), "layer 'fc' .* takes state 1 of lif; in NIR only spikes are signals"),
         (Looping(), r"layer 'lif' \(Leaky\) is called twice"),
@@ -694,19 +695,21 @@ def test_import_refuses_with_one_clear_error(graph, error, message):
 
 
 def test_import_refuses_a_wrong_time_step():
-    with pytest.raises(ValueError, match="node '1' has a time constant of 0.0025 s, .* dt=1 s"):
+    with pytest.raises(ValueError, match=r"node '1' has a time constant of 0.0025 s, .* dt=1 s"):
         snn.import_from_nir(DATA / "lif_norse.nir", dt=1)
     graph = exported(chain(snn.Leaky(0.9, init_hidden=True)), torch.zeros(3), dt=1e-3)
-    with pytest.raises(ValueError, match="dt=0.0001, but the graph was exported for steps of 0.00"):
+    with pytest.raises(
+        ValueError, match=r"dt=0.0001, but the graph was exported for steps of 0.00"
+    ):
         snn.import_from_nir(graph)
 
 
 def test_unreadable_files_name_file_and_cause(path):
-    with pytest.raises(ValueError, match=r"unreadable_early_lif.nir: node '1' \(LIF\) cannot be re"):
+    with pytest.raises(ValueError, match=r"unreadable_early_lif.nir: node '1' \(LIF\) cannot"):
         snn.import_from_nir(DATA / "unreadable_early_lif.nir")
     with pytest.raises(ValueError, match=r"lif_snntorch.csv cannot be read as a NIR file: .*"):
         snn.import_from_nir(DATA / "lif_snntorch.csv")
-    with pytest.raises(FileNotFoundError, match="nowhere.nir"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.nir"):
         snn.import_from_nir(path.with_name("nowhere.nir"))
     import h5py
 
