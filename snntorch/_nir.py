@@ -134,7 +134,7 @@ def _firing(neuron: Any, threshold: np.ndarray, mem_0: np.ndarray) -> dict[str, 
     return {"v_threshold": threshold - mem_0, "v_reset": -mem_0}
 
 
-NEURONS: dict[type[SpikingNeuron], Callable[[Any, Shape, float], Fields]] = {
+_NEURONS: dict[type[SpikingNeuron], Callable[[Any, Shape, float], Fields]] = {
     Leaky: _leaky,
     Lapicque: _lapicque,
     Synaptic: _synaptic,
@@ -143,7 +143,22 @@ NEURONS: dict[type[SpikingNeuron], Callable[[Any, Shape, float], Fields]] = {
     NIRLeaky: _nir_leaky,
     NIRSynaptic: _nir_synaptic,
 }
-"""A neuron as a node of NIR, without what only metadata can say."""
+NEURONS = tuple(_NEURONS)
+"""The classes that have a counterpart in NIR."""
+
+
+def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields:
+    """Return a neuron as a node of NIR, without what only metadata can say.
+
+    :param shape: the shape of one sample
+    :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
+    """
+    kind, values = _NEURONS[type(neuron)](neuron, shape, dt)
+    if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
+        return kind, values
+    unit = values["r"] * dt if kind == "IF" else values["r"]
+    potentials = {name: v / unit for name, v in values.items() if name.startswith("v_")}
+    return kind, {**values, **potentials, "r": np.ones(shape)}
 
 
 # The report ----------------------------------------------------------------------------------

@@ -238,10 +238,10 @@ class _Builder(fx.Interpreter):
     :param lead: how many dimensions of a signal come before those of one sample
     """
 
-    def __init__(self, traced: fx.GraphModule, lead: int, dt: float) -> None:
+    def __init__(self, traced: fx.GraphModule, lead: int, dt: float, unit_r: bool) -> None:
         super().__init__(traced, garbage_collect_values=False)
         self.extra_traceback = False  # errors name layers, not the trace's operations
-        self.lead, self.dt = lead, dt
+        self.lead, self.dt, self.unit_r = lead, dt, unit_r
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
         self.layers: dict[str, nn.Module] = {}
@@ -388,8 +388,8 @@ class _Builder(fx.Interpreter):
         if cls not in _nir.NEURONS:
             known = [each.__name__ for each in (*_LAYERS, *_nir.NEURONS)]
             raise NotImplementedError(f"has no counterpart in NIR; exported are {', '.join(known)}")
-        own = _metadata(module)
-        kind, fields = _nir.NEURONS[cls](module, shape, self.dt)
+        own = _metadata(module) | ({"unit_r": True} if self.unit_r else {})
+        kind, fields = _nir.fields(module, shape, self.dt, self.unit_r)
         made = getattr(nir, kind)(**fields, metadata={_nir.KEY: own})
         if not isinstance(module, RecurrentLIF):
             return self._add(path, made, sources)
@@ -499,6 +499,7 @@ def export_to_nir(
     ignore_dims: Any = [],  # noqa: B006
     *,
     dt: float = 1e-4,
+    unit_r: bool = False,
 ) -> nir.NIRGraph:
     r"""Return a network as a NIR graph.
 
@@ -526,6 +527,8 @@ def export_to_nir(
     :param ignore_dims: dimensions of the sample that are no part of the network's input; found out
         if empty
     :param dt: time step in seconds
+    :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
+        spikes are the same
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_nir.import_from_nir`
     :raises NotImplementedError: a layer or an operation that NIR has not, by its name
     :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
@@ -544,7 +547,7 @@ def export_to_nir(
         utils.reset(module)
         traced = _trace(module, len(samples), model_fwd_args)
         utils.reset(module)
-        builder = _Builder(traced, _leading(traced, samples[0], ignore_dims), dt)
+        builder = _Builder(traced, _leading(traced, samples[0], ignore_dims), dt, unit_r)
         with torch.no_grad():
             builder.run(samples)
     finally:

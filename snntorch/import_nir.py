@@ -385,20 +385,18 @@ def _leaky(node: Any, c: _Converter) -> nn.Module:
         beta, gain = np.ones(node.r.shape), _nir.integrator_gain(node.r, c.dt)
         if (gain != node.r * c.dt).any():
             c.note = "r = 1 read as: each step adds the input itself"
-    pull = (1 - beta) * getattr(node, "v_leak", 0.0)
+    v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
+    pull = (1 - beta) * (getattr(node, "v_leak", v_reset) - v_reset)
     if not hasattr(node, "v_threshold"):
         c.note = c.note or "gives its membrane, does not fire"
         return NIRLeaky(*map(c.tensor, (beta, gain, pull, 0.0)), **_INTEGRATOR)
-    if (gain > 0).all() and not np.any(pull) and not np.any(node.v_reset):
+    if (gain > 0).all() and not pull.any() and not v_reset.any():
         c.note = c.note or _units(gain)
         return Leaky(c.tensor(beta), c.tensor(node.v_threshold / gain), **_FIRING)
-    bias = pull - (1 - beta) * node.v_reset
     c.note = "membrane counted from v_reset"
-    return NIRLeaky(
-        *map(c.tensor, (beta, gain, bias, -node.v_reset)),
-        threshold=c.tensor(node.v_threshold - node.v_reset),
-        **_FIRING,
-    )
+    threshold = c.tensor(node.v_threshold - v_reset)
+    driven = map(c.tensor, (beta, gain, pull, -v_reset))
+    return NIRLeaky(*driven, threshold=threshold, **_FIRING)
 
 
 def _synaptic(node: Any, c: _Converter) -> nn.Module:
@@ -486,9 +484,10 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
         neuron = None
     if neuron is not None:
         try:
-            kind, fields = _nir.NEURONS[cls](neuron, tuple(node.input_type["input"]), c.dt)
+            shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
+            kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
             alike = kind == type(node).__name__ and all(
-                np.allclose(getattr(node, name), value, rtol=1e-6, atol=0)
+                np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
                 for name, value in fields.items()
             )
         except ValueError:  # another size
