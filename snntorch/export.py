@@ -3,12 +3,14 @@ becomes of each node, and a picture of a graph."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import dist
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ._nir import Report, Row
 from .export_nir import export_to_nir
-from .import_nir import convert, import_from_nir, wiring
+from .import_nir import Edges, convert, import_from_nir, wiring
 
 if TYPE_CHECKING:
     import nir
@@ -39,44 +41,69 @@ def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> A
     from matplotlib import pyplot as plt
 
     nodes, edges, order, cut = wiring(graph)
-    column: dict[str, int] = {}
-    for name in order:
-        sources = [a for a, b in edges if b == name and (a, b) not in cut]
-        column[name] = max((column[a] + 1 for a in sources), default=0)
-    places: dict[str, tuple[float, float]] = {}
-    for place in range(max(column.values()) + 1):
-        stack = [name for name in order if column[name] == place]
-        for i, name in enumerate(stack):
-            places[name] = 1.9 * place, 1.2 * ((len(stack) - 1) / 2 - i)
+    labels = {name: f"{name}\n{_kind(nodes[name])}" for name in nodes}
+    places = _places(order, edges, cut, labels)
+    xs, ys = zip(*places.values(), strict=True)
+    limits = {"xlim": (min(xs) - 1, max(xs) + 1), "ylim": (min(ys) - 0.9, max(ys) + 0.9)}
     if ax is None:
-        width, height = (max(p[i] for p in places.values()) - min(p[i] for p in places.values())
-                         for i in (0, 1))  # fmt: skip
-        _, ax = plt.subplots(figsize=(0.8 * (width + 2), 0.8 * (height + 2.4)))
+        size = [high - low for low, high in limits.values()]
+        _, ax = plt.subplots(figsize=size)
+    ax.set(**limits, aspect="equal")
+    ax.axis("off")
+    boxes = {}
     for name, (x, y) in places.items():
         kind, fires = type(nodes[name]).__name__, hasattr(nodes[name], "v_threshold")
-        colour = "#f6d5c3" if fires else "#dbe7f3" if kind not in ("Input", "Output") else "white"
-        box = {"boxstyle": "round,pad=0.45", "facecolor": colour, "edgecolor": "#555555"}
-        text = f"{name}\n{kind} {_sizes(nodes[name])}".rstrip()
-        ax.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box, zorder=2)
+        colour = "#f6d5c3" if fires else "white" if kind in ("Input", "Output") else "#dbe7f3"
+        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": _GREY}
+        text = ax.text(x, y, labels[name], ha="center", va="center", fontsize=8, bbox=box, zorder=1)
+        boxes[name] = text.get_bbox_patch()
+    neighbours = dict(pairwise(sorted({x for x, _ in places.values()})))
     for a, b in edges:
-        back = (a, b) in cut
-        passes_by = column[b] - column[a] > 1
-        bend = 0.45 if back else -0.3 if passes_by else 0.0
-        arrow: dict[str, Any] = {
+        straight = neighbours.get(places[a][0]) == places[b][0]
+        length = max(dist(places[a], places[b]), 0.1)
+        arrow = {
             "arrowstyle": "-|>",
-            "color": "#555555",
-            "linestyle": "--" if back else "-",
-            "connectionstyle": f"arc3,rad={bend}",
-            "shrinkA": 26,
-            "shrinkB": 26,
+            "color": _GREY,
+            "linestyle": "--" if (a, b) in cut else "-",
+            # Forward arcs pass above the nodes between, backward arcs below.
+            "connectionstyle": f"arc3,rad={0 if straight else -max(1.1 / length, 0.2):.2f}",
+            "patchA": boxes[a],
+            "patchB": boxes[b],
         }
-        ax.annotate("", places[b], places[a], arrowprops=arrow, zorder=1)
-    xs, ys = zip(*places.values(), strict=True)
-    ax.set(xlim=(min(xs) - 1, max(xs) + 1), ylim=(min(ys) - 1.2, max(ys) + 1.2), aspect="equal")
-    ax.axis("off")
+        ax.annotate("", places[b], places[a], arrowprops=arrow, zorder=2)
     return ax
 
 
-def _sizes(node: Any) -> str:
+_GREY = "#555555"
+
+
+def _kind(node: Any) -> str:
     sizes = next(iter((node.output_type or {}).values()), None)
-    return "" if sizes is None else "x".join(str(int(size)) for size in sizes)
+    size = "" if sizes is None else "x".join(str(int(each)) for each in sizes)
+    return f"{type(node).__name__} {size}".rstrip()
+
+
+def _places(
+    order: list[str], edges: Edges, cut: set[tuple[str, str]], labels: dict[str, str]
+) -> dict[str, tuple[float, float]]:
+    """Return the middle of each node's box in inches, in columns from left to right."""
+    column: dict[str, int] = {}
+    into = {name: [a for a, b in edges if b == name and (a, b) not in cut] for name in order}
+    for name in order:
+        column[name] = max((column[a] + 1 for a in into[name]), default=0)
+    for name in order:
+        back = not into[name] and any(b == name for _, b in edges)
+        ahead = [column[b] for a, b in edges if a == name and into[b] != [name]]
+        if back and ahead:  # a feedback stands below what it feeds
+            column[name] = min(ahead)
+    places: dict[str, tuple[float, float]] = {}
+    right = 0.0
+    for number in range(max(column.values()) + 1):
+        stack = [name for name in order if column[name] == number]
+        stack.sort(key=lambda name: not into[name])
+        lines = [line for name in stack for line in labels[name].splitlines()]
+        width = 0.3 + 0.065 * max(map(len, lines), default=0)
+        for row, name in enumerate(stack):
+            places[name] = right + width / 2, -1.0 * row
+        right += width + 0.4
+    return places

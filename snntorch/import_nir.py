@@ -720,20 +720,25 @@ def _size(types: dict[str, Any] | None) -> tuple[int, ...] | None:
     return None if size is None else tuple(int(n) for n in size)
 
 
+_TAKEN = {*dir(nn.Sequential()), *dir(fx.GraphModule)}
+
+
+def _attribute(name: str) -> str:
+    """Return a name that a module can have as an attribute, and fx as an argument."""
+    name = re.sub(r"\W", "_", name)
+    return f"{name}_" if not name or iskeyword(name) or name in _TAKEN else name
+
+
 def _paths(modules: dict[str, nn.Module], loops: dict[str, str]) -> dict[str, str]:
     """Return a path for each module: its node's name, as far as attributes can have it."""
     paths: dict[str, str] = {}
     for name in modules:
         stem, _, last = name.rpartition(".")
         whole = stem and last == "lif" and loops.get(name, "").startswith(f"{stem}.")
-        parts = re.sub(r"[^\w.]", "_", stem if whole else name).split(".")
-        paths[name] = ".".join(
-            f"{part}_" if not part or iskeyword(part) or hasattr(nn.Module, part) else part
-            for part in parts
-        )
+        paths[name] = ".".join(map(_attribute, (stem if whole else name).split(".")))
     taken = set(paths.values())
     if len(taken) < len(paths) or any(a.startswith(f"{b}.") for a in taken for b in taken):
-        paths = {name: re.sub(r"\W", "_", name) + f"_{i}" for i, name in enumerate(modules)}
+        paths = {name: _attribute(f"{name}_{i}") for i, name in enumerate(modules)}
     return paths
 
 
@@ -756,8 +761,7 @@ def _assemble(
         if nested is not None:
             return nested
     graph = fx.Graph()
-    values = {name: graph.placeholder(re.sub(r"\W", "_", f"{name}_" if iskeyword(name) else name))
-              for name in inputs}  # fmt: skip
+    values = {name: graph.placeholder(_attribute(name)) for name in inputs}
     batch = values[inputs[0]]
     targets = {paths[name]: modules[name] for name in steps}
     last = {}

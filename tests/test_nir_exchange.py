@@ -148,6 +148,46 @@ def test_decays_come_back_to_the_last_bit_without_metadata(dtype, path):
     assert torch.equal(back.threshold, torch.ones(1000))
 
 
+class Skip(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) + x
+
+
+CONV = {"conv2d_channels": 3, "kernel_size": (2, 3)}
+IMAGE_NEURONS = {
+    "leaky": (snn.Leaky, {"beta": 0.7}),
+    "synaptic": (snn.Synaptic, {"alpha": 0.3, "beta": torch.rand(3, 1, 1)}),
+    "rleaky": (snn.RLeaky, {"beta": 0.7, **CONV}),
+    "rsynaptic": (snn.RSynaptic, {"alpha": 0.3, "beta": 0.6, **CONV}),
+    "rleaky-one": (snn.RLeaky, {"beta": 0.7, "all_to_all": False, "V": torch.rand(3, 1, 1) - 0.5}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [True, False], ids=["late", "now"])
+@pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
+@pytest.mark.parametrize("neuron", IMAGE_NEURONS)
+def test_every_neuron_comes_back_among_images_nested_and_with_skips(neuron, mechanism, late, path):
+    cls, kwargs = IMAGE_NEURONS[neuron]
+    kwargs |= {"reset_mechanism": mechanism, "reset_delay": late, "init_hidden": True}
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 3),
+        nn.Sequential(cls(**kwargs), Skip(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1),
+                                                        cls(**kwargs)))),
+        nn.Flatten(),
+        nn.Linear(48, 4),
+        snn.Leaky(0.8, threshold=0.5, init_hidden=True),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 2, 1, 6, 6) + 0.2
+    back = through_file(net, x, path)
+    assert sum(type(each) is cls for each in back.modules()) == 2 + (cls is snn.Leaky)
+    assert_same(net, back, x)
+
+
 @pytest.mark.parametrize("beta", [0.9, 1.0])
 def test_unit_resistance_gives_the_same_spikes_with_and_without_metadata(beta, path):
     net = nn.Sequential(
@@ -487,6 +527,19 @@ def test_nested_graphs_are_put_in_place(path):
         before = expected @ weight(3).weight.T + weight(3).bias
     ours = torch.stack([net(step) for step in torch.from_numpy(x)[:, None]])[:, 0]
     assert 0.05 < expected.mean() < 0.6 and (ours.detach().numpy() != expected).sum() == 0
+
+
+def test_any_name_of_a_node_will_do(path):
+    names = ["in", "class", "training", "graph", "1", "a b", "a.b", "a", "forward", "é"]
+    nodes = {"None": nir.Input(np.array([N])), "out": nir.Output(np.array([N]))}
+    nodes |= {name: nir.Scale(mixed(0.5, 1.5, i)) for i, name in enumerate(names)}
+    line = ["None", *names, "out"]
+    chain, skips = list(pairwise(line)), [("None", "graph"), ("in", "out")]
+    x = np.random.default_rng(0).standard_normal((3, N))
+    for edges in (chain, chain + skips):
+        nir.write(path, nir.NIRGraph(nodes, edges))
+        ours, expected = against_euler(path, x)
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
 # An ordinary module --------------------------------------------------------------------------
