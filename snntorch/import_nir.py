@@ -777,7 +777,16 @@ def _assemble(
         graph.call_module(f"last.{paths[name]}", (batch, values[name]))
     out = tuple(values[name] for name in outputs)
     graph.output(out[0] if len(out) == 1 else out)
-    return fx.GraphModule(targets, graph)
+    root = nn.Module()  # where fx keeps the order of the layers; not so in a dict
+    for path, module in targets.items():
+        *stem, name = path.split(".")
+        parent = root
+        for part in stem:
+            if part not in parent._modules:
+                parent.add_module(part, nn.Module())
+            parent = parent.get_submodule(part)
+        parent.add_module(name, module)
+    return fx.GraphModule(root, graph)
 
 
 def _nested(layers: list[tuple[str, nn.Module]]) -> nn.Sequential | None:

@@ -174,14 +174,16 @@ IMAGE_NEURONS = {
 def test_every_neuron_comes_back_among_images_nested_and_with_skips(neuron, mechanism, late, path):
     cls, kwargs = IMAGE_NEURONS[neuron]
     kwargs |= {"reset_mechanism": mechanism, "reset_delay": late, "init_hidden": True}
+    kwargs["threshold"] = 0.6 if mechanism == "none" else 0.4
     net = nn.Sequential(
         nn.Conv2d(1, 3, 3),
         nn.Sequential(cls(**kwargs), Skip(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1),
                                                         cls(**kwargs)))),
         nn.Flatten(),
         nn.Linear(48, 4),
-        snn.Leaky(0.8, threshold=0.5, init_hidden=True),
+        snn.Leaky(0.8, threshold=0.3, init_hidden=True),
     )  # fmt: skip
+    nn.init.constant_(net[3].bias, 0.18)
     x = torch.randn(STEPS, 2, 1, 6, 6) + 0.2
     back = through_file(net, x, path)
     assert sum(type(each) is cls for each in back.modules()) == 2 + (cls is snn.Leaky)
