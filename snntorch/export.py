@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._nir import Report, Row
 from .export_nir import export_to_nir
-from .import_nir import Edges, convert, import_from_nir, wiring
+from .import_nir import Wiring, convert, import_from_nir, wiring
 
 if TYPE_CHECKING:
     import nir
@@ -40,9 +40,10 @@ def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> A
     """
     from matplotlib import pyplot as plt
 
-    nodes, edges, order, cut = wiring(graph)
+    wired = wiring(graph)
+    nodes = wired.nodes
     labels = {name: f"{name}\n{_kind(nodes[name])}" for name in nodes}
-    places = _places(order, edges, cut, labels)
+    places = _places(wired, labels)
     xs, ys = zip(*places.values(), strict=True)
     limits = {"xlim": (min(xs) - 1, max(xs) + 1), "ylim": (min(ys) - 0.9, max(ys) + 0.9)}
     if ax is None:
@@ -58,13 +59,13 @@ def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> A
         text = ax.text(x, y, labels[name], ha="center", va="center", fontsize=8, bbox=box, zorder=1)
         boxes[name] = text.get_bbox_patch()
     neighbours = dict(pairwise(sorted({x for x, _ in places.values()})))
-    for a, b in edges:
+    for a, b in wired.edges:
         straight = neighbours.get(places[a][0]) == places[b][0]
         length = max(dist(places[a], places[b]), 0.1)
         arrow = {
             "arrowstyle": "-|>",
             "color": _GREY,
-            "linestyle": "--" if (a, b) in cut else "-",
+            "linestyle": "--" if (a, b) in wired.cut else "-",
             # Forward arcs pass above the nodes between, backward arcs below.
             "connectionstyle": f"arc3,rad={0 if straight else -max(1.1 / length, 0.2):.2f}",
             "patchA": boxes[a],
@@ -83,12 +84,11 @@ def _kind(node: Any) -> str:
     return f"{type(node).__name__} {size}".rstrip()
 
 
-def _places(
-    order: list[str], edges: Edges, cut: set[tuple[str, str]], labels: dict[str, str]
-) -> dict[str, tuple[float, float]]:
+def _places(wired: Wiring, labels: dict[str, str]) -> dict[str, tuple[float, float]]:
     """Return the middle of each node's box in inches, in columns from left to right."""
     column: dict[str, int] = {}
-    into = {name: [a for a, b in edges if b == name and (a, b) not in cut] for name in order}
+    order, edges = wired.order, wired.edges
+    into = {b: [a for a in wired.into(b) if (a, b) not in wired.cut] for b in order}
     for name in order:
         column[name] = max((column[a] + 1 for a in into[name]), default=0)
     for name in order:

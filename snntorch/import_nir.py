@@ -6,7 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from keyword import iskeyword
 from os import PathLike
@@ -244,8 +244,28 @@ def _reached(start: str, edges: Iterable[tuple[str, str]]) -> set[str]:
     return seen
 
 
-def _order(nodes: dict[str, Any], edges: Edges) -> tuple[list[str], set[tuple[str, str]]]:
-    """Return an order in which the nodes run, and the edges that carry the last step's value.
+@dataclass(frozen=True)
+class Wiring:
+    """A graph without nesting, as it runs in one step."""
+
+    nodes: dict[str, Any]
+    edges: Edges
+    order: list[str]
+    """The names of the nodes in an order in which they can run."""
+    cut: set[tuple[str, str]]
+    """The edges that carry the value of the last step."""
+
+    def into(self, name: str) -> list[str]:
+        """Return the nodes whose sum a node takes."""
+        return [a for a, b in self.edges if b == name]
+
+    def named(self, kind: str) -> list[str]:
+        """Return the nodes of a type, sorted by name."""
+        return sorted(name for name, node in self.nodes.items() if type(node).__name__ == kind)
+
+
+def wire(nodes: dict[str, Any], edges: Edges) -> Wiring:
+    """Find an order in which nodes run, and the edges that carry the last step's value.
 
     A cycle is cut behind one of its neurons: one that fires if there is one, and the farthest
     from the input, as spikes come back one step later in RLeaky.
@@ -255,31 +275,27 @@ def _order(nodes: dict[str, Any], edges: Edges) -> tuple[list[str], set[tuple[st
     cut: set[tuple[str, str]] = set()
     pending = sorted(nodes)
 
-    def waits_for(name: str) -> list[str]:
-        return [a for a, b in edges if b == name and a in pending and (a, b) not in cut]
-
     def late(source: str) -> tuple[bool, int]:
         return hasattr(nodes[source], "v_threshold"), depth[source]
 
     while pending:
-        ready = [name for name in pending if not waits_for(name)]
+        inner = [(a, b) for a, b in edges if a in pending and b in pending and (a, b) not in cut]
+        waits_for = {name: [a for a, b in inner if b == name] for name in pending}
+        ready = [name for name in pending if not waits_for[name]]
         if not ready:
-            open_edges = [(a, b) for a, b in edges if a in pending and b in pending]
-            closing = {name: waits_for(name) for name in pending}
             able = {
                 name: min(map(late, sources))
-                for name, sources in closing.items()
-                if all(type(nodes[s]).__name__ in _NEURONS for s in sources)
-                and _reached(name, open_edges).issuperset(sources)
+                for name, sources in waits_for.items()
+                if all(type(nodes[a]).__name__ in _NEURONS for a in sources)
+                and _reached(name, inner).issuperset(sources)
             }
             if not able:
                 raise ValueError(f"nodes {pending} form or follow a cycle without any neuron in it")
-            first = max(able, key=lambda name: able[name])
-            cut |= {(source, first) for source in closing[first]}
-            ready = [first]
+            ready = [max(able, key=lambda name: able[name])]
+            cut |= {(source, ready[0]) for source in waits_for[ready[0]]}
         order += ready
         pending = [name for name in pending if name not in ready]
-    return order, cut
+    return Wiring(nodes, edges, order, cut)
 
 
 def _depths(nodes: dict[str, Any], edges: Edges) -> dict[str, int]:
@@ -473,31 +489,27 @@ def _arguments(own: dict[str, Any], c: _Converter) -> dict[str, Any]:
 def _restored(node: Any, loop: Any, c: _Converter) -> Any:
     """Return the neuron that was exported, or None if the node is not, or no longer, its image."""
     own = _own(node)
-    cls: Any = _CLASSES.get(own.get("class", ""))
-    if cls is None:
+    if own.get("class") not in _CLASSES:
         return None
-    if not issubclass(cls, RecurrentLIF):
-        neuron = cls(**_arguments(own, c))
-    elif loop is not None:
-        neuron = _recurrent(cls, _arguments(own, c), loop, c)
-    else:
-        neuron = None
-    if neuron is not None:
-        try:
-            shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
-            kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
-            alike = kind == type(node).__name__ and all(
-                np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
-                for name, value in fields.items()
-            )
-        except ValueError:  # another size
-            alike = False
-        if alike:
-            if own.get("custom_surrogate"):
-                c.approximate = "its spike_grad is a function, which is not carried: atan instead"
-            return neuron
-    c.approximate = f"was a {own['class']}, but was changed since: read as NIR alone says"
-    return None
+    cls: Any = _CLASSES[own["class"]]
+    try:
+        if not issubclass(cls, RecurrentLIF):
+            neuron = cls(**_arguments(own, c))
+        else:
+            neuron = _recurrent(cls, _arguments(own, c), loop, c)
+        shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
+        kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
+    except (ValueError, RuntimeError):  # another size, or no feedback
+        kind, fields = "", {}
+    if kind != type(node).__name__ or not all(
+        np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
+        for name, value in fields.items()
+    ):
+        c.approximate = f"was a {own['class']}, but was changed since: read as NIR alone says"
+        return None
+    if own.get("custom_surrogate"):
+        c.approximate = "its spike_grad is a function, which is not carried: atan instead"
+    return neuron
 
 
 def _feedback(node: Any) -> dict[str, Any] | None:
@@ -520,8 +532,9 @@ def _feedback(node: Any) -> dict[str, Any] | None:
 
 def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> Any:
     """Make a neuron with feedback; the graph's weights are those that count."""
-    how = _feedback(loop)
-    assert how is not None
+    how = None if loop is None else _feedback(loop)
+    if how is None:
+        raise ValueError("there is no feedback")
     if not how.get("all_to_all", True):
         value = c.tensor(loop.scale)
         was = kwargs.pop("V", value)
@@ -572,7 +585,9 @@ def _elsewhere(node: Any) -> str:
     elif reset == "none":
         differs.append("resets to v_reset, where this neuron is not reset")
     elif delay and own.get("class", "Leaky") not in ("Leaky", "NIRLeaky"):
-        differs.append("resets in the step of the spike, where this neuron also loses the next one")
+        differs.append(
+            "resets in the step of the spike, where this neuron is cleared in the next one"
+        )
     if own.get("inhibition"):
         differs.append("lets all neurons fire, where here one of each sample does")
     if np.any(np.not_equal(own.get("parameters", {}).get("graded_spikes_factor", 1), 1)):
@@ -597,12 +612,11 @@ def _load(graph: Any) -> nir.NIRGraph:
     return graph if isinstance(graph, nir.NIRGraph) else nir.NIRGraph.from_list(graph)
 
 
-def wiring(graph: Any) -> tuple[dict[str, Any], Edges, list[str], set[tuple[str, str]]]:
-    """Return the nodes and edges of a graph without nesting, the nodes' order, and the edges that
-    carry values of the last step."""
+def wiring(graph: Any) -> Wiring:
+    """Return a graph without nesting, as it runs."""
     nodes, edges = _flat(_load(graph))
     _check_wiring(nodes, edges)
-    return nodes, edges, *_order(nodes, edges)
+    return wire(nodes, edges)
 
 
 def convert(
@@ -619,97 +633,105 @@ def convert(
         )
     if dtype is None:
         dtype = getattr(torch, own["dtype"]) if "dtype" in own else torch.get_default_dtype()
-    c = _Converter(dt, dtype)
     nodes, edges = _flat(graph)
     _check_wiring(nodes, edges)
+    modules, loops, rows = _modules(nodes, edges, _Converter(dt, dtype))
+    inside = set(loops.values())  # weights that are part of a neuron
+    wired = wire(
+        {name: node for name, node in nodes.items() if name not in inside},
+        [edge for edge in edges if not inside & set(edge)],
+    )
+    module = _assemble(wired, modules, _shapes(wired, modules, dtype), _paths(modules, loops))
+    for name in {a for a, _ in wired.cut}:
+        note = f"{rows[name].note}; its value comes back one step later"
+        rows[name] = replace(rows[name], note=note.removeprefix("; "))
+    notes = [_nir.Row(name, "", "", note=str(note)) for name, note in own.get("notes", {}).items()]
+    table = [rows[name] for name in (*wired.order, *sorted(inside))]
+    return module, _nir.Report([*table, *notes])
+
+
+def _modules(
+    nodes: dict[str, Any], edges: Edges, c: _Converter
+) -> tuple[dict[str, nn.Module], dict[str, str], dict[str, _nir.Row]]:
+    """Return the module of each node, the weights that are inside neurons, by the name of the
+    neuron, and a row of the report for each node."""
     loops = _loops(nodes, edges)
     modules: dict[str, nn.Module] = {}
-    rows: list[_nir.Row] = []
-    for name, node in sorted(nodes.items(), key=lambda item: item[0] in loops.values()):
-        kind, here = type(node).__name__, ""
-        if kind not in _MODULES and kind not in ("Input", "Output"):
-            raise _unknown(name, kind)
+    rows: dict[str, _nir.Row] = {}
+    for name in sorted(nodes, key=lambda name: name in loops.values()):  # neurons come first
+        node, kind = nodes[name], type(nodes[name]).__name__
         c.name, c.note, c.approximate = name, "", ""
         if name in loops.values():
             c.note = "feedback of " + next(n for n, weight in loops.items() if weight == name)
         elif kind in _NEURONS:
-            loop = loops.get(name)
-            modules[name], fused = _neuron(node, loop and nodes[loop], c)
+            loop = nodes[loops[name]] if name in loops else None
+            modules[name], fused = _neuron(node, loop, c)
             if not fused:
                 loops.pop(name, None)
         elif kind in _MODULES:
             modules[name] = _MODULES[kind](node, c)
-        if name in modules:
-            here = type(modules[name]).__name__
-        rows.append(_nir.Row(name, kind, here, c.note, c.approximate, _elsewhere(node)))
-    wiring = [e for e in edges if not set(e) & set(loops.values())]
-    kept = {name: node for name, node in nodes.items() if name not in loops.values()}
-    order, cut = _order(kept, wiring)
-    shapes = _shapes(kept, modules, wiring, order, cut, c)
-    if cut:
-        ends = {a for a, _ in cut}
-        rows = [replace(r, note=f"{r.note}; its value comes back one step later".strip("; "))
-                if r.node in ends else r for r in rows]  # fmt: skip
-    places = {name: place for place, name in enumerate(order)}
-    rows.sort(key=lambda row: places.get(row.node, places[order[-1]]))
-    paths = _paths(modules, loops)
-    notes = own.get("notes", {})
-    rows += [_nir.Row(str(name), "", "", note=str(note)) for name, note in notes.items()]
-    return _assemble(kept, modules, wiring, order, cut, shapes, paths), _nir.Report(rows)
+        elif kind not in ("Input", "Output"):
+            raise _unknown(name, kind)
+        here = type(modules[name]).__name__ if name in modules else ""
+        rows[name] = _nir.Row(name, kind, here, c.note, c.approximate, _elsewhere(node))
+    return modules, loops, rows
 
 
 def _shapes(
-    nodes: dict[str, Any],
-    modules: dict[str, nn.Module],
-    edges: Edges,
-    order: list[str],
-    cut: set[tuple[str, str]],
-    c: _Converter,
+    wired: Wiring, modules: dict[str, nn.Module], dtype: torch.dtype
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of one sample of each node's output, or raise where shapes disagree."""
-    declared = {a: _size(nodes[a].output_type) or () for a, _ in cut}
     shapes: dict[str, tuple[int, ...]] = {}
-    for name in order:
-        node = nodes[name]
-        sources = [a for a, b in edges if b == name]
-        given = {a: declared[a] if (a, name) in cut else shapes[a] for a in sources}
+    for name in wired.order:
+        node = wired.nodes[name]
+        given = {
+            a: _size(wired.nodes[a].output_type) if (a, name) in wired.cut else shapes[a]
+            for a in wired.into(name)
+        }
         if not given:
-            if _size(node.input_type) is None:
-                raise ValueError(f"node {name!r} (Input) has no shape")
-            shapes[name] = _sample(
-                _size(node.input_type) or (), [nodes[b] for a, b in edges if a == name]
-            )
+            readers = [wired.nodes[b] for a, b in wired.edges if a == name]
+            shapes[name] = _sample(name, node, readers)
             continue
         shape = next(iter(given.values()))
-        if any(each != shape for each in given.values()):
+        if shape is None or any(each != shape for each in given.values()):
             raise ValueError(f"the signals into node {name!r} differ in shape: {given}")
-        kind = type(node).__name__
-        where = f"node {name!r} ({kind}) does not take the shape {shape} of {sources}"
+        where = (
+            f"node {name!r} ({type(node).__name__}) does not take the shape {shape} of {[*given]}"
+        )
         module = modules.get(name)
-        wanted = _size(node.input_type)
-        skip = 1 if "Conv" in kind else 0  # nir miscounts grouped channels
-        if wanted is not None and wanted[skip:] != shape[skip:] and np.prod(wanted) != 1:
-            odd = any("Conv2d" in type(other).__name__ for other in nodes.values())
-            # nir infers wrong sizes behind some convolutions; some libraries write the batch too.
-            if module is not None or not (odd or wanted[-len(shape) :] == shape):
-                raise ValueError(f"{where}; it takes {wanted}")
+        if not _takes(node, shape, wired):
+            raise ValueError(f"{where}; it takes {_size(node.input_type)}")
         if module is None or isinstance(module, Stateful | Scale):
             shapes[name] = shape
             continue
         try:
             with torch.no_grad():
-                shapes[name] = tuple(module(torch.zeros(1, *shape, dtype=c.dtype)).shape[1:])
+                shapes[name] = tuple(module(torch.zeros(1, *shape, dtype=dtype)).shape[1:])
         except (RuntimeError, IndexError) as error:
             raise ValueError(f"{where}: {error}") from error
-    for a in declared:
-        if declared[a] != shapes[a]:
-            raise ValueError(f"node {a!r} gives the shape {shapes[a]}, but declares {declared[a]}")
+    for name in {a for a, _ in wired.cut}:
+        if shapes[name] != (declared := _size(wired.nodes[name].output_type)):
+            raise ValueError(f"node {name!r} gives the shape {shapes[name]}, not {declared}")
     return shapes
 
 
-def _sample(shape: tuple[int, ...], readers: list[Any]) -> tuple[int, ...]:
+def _takes(node: Any, shape: tuple[int, ...], wired: Wiring) -> bool:
+    """Tell whether a node that declares a shape declares this one."""
+    wanted, kind = _size(node.input_type), type(node).__name__
+    if wanted is None or wanted == shape or np.prod(wanted) == 1:
+        return True
+    if kind == "Output":
+        # nir infers wrong sizes behind some convolutions; some libraries write the batch too.
+        return bool(wired.named("Conv2d")) or wanted[-len(shape) :] == shape
+    return "Conv" in kind and wanted[1:] == shape[1:]  # nir miscounts grouped channels
+
+
+def _sample(name: str, node: Any, readers: list[Any]) -> tuple[int, ...]:
     """Return an input's shape without the batch that some libraries write into it."""
-    for size in (_size(node.input_type) for node in readers):
+    shape = _size(node.input_type)
+    if shape is None:
+        raise ValueError(f"node {name!r} (Input) has no shape")
+    for size in (_size(reader.input_type) for reader in readers):
         if size and len(size) < len(shape) and shape[-len(size) :] == size:
             return size
     return shape
@@ -743,20 +765,16 @@ def _paths(modules: dict[str, nn.Module], loops: dict[str, str]) -> dict[str, st
 
 
 def _assemble(
-    nodes: dict[str, Any],
+    wired: Wiring,
     modules: dict[str, nn.Module],
-    edges: Edges,
-    order: list[str],
-    cut: set[tuple[str, str]],
     shapes: dict[str, tuple[int, ...]],
     paths: dict[str, str],
 ) -> nn.Module:
     """Return a chain of layers as nn.Sequential, and anything else as an fx.GraphModule."""
-    steps = [name for name in order if name in modules]
-    inputs, outputs = ([n for n in sorted(nodes) if type(nodes[n]).__name__ == kind]
-                       for kind in ("Input", "Output"))  # fmt: skip
-    line = [*inputs, *steps, *outputs]
-    if len(inputs) == len(outputs) == 1 and set(edges) == set(pairwise(line)):
+    steps = [name for name in wired.order if name in modules]
+    inputs, outputs, cut = wired.named("Input"), wired.named("Output"), wired.cut
+    is_line = set(wired.edges) == set(pairwise([*inputs, *steps, *outputs]))
+    if len(inputs) == len(outputs) == 1 and is_line:
         nested = _nested([(paths[name], modules[name]) for name in steps])
         if nested is not None:
             return nested
@@ -769,7 +787,7 @@ def _assemble(
         targets[f"last.{paths[name]}"] = Last(shapes[name], len(shapes[inputs[0]]))
         last[name] = graph.call_module(f"last.{paths[name]}", (batch,))
     for name in [*steps, *outputs]:
-        first, *more = [last[a] if (a, name) in cut else values[a] for a, b in edges if b == name]
+        first, *more = [last[a] if (a, name) in cut else values[a] for a in wired.into(name)]
         for value in more:
             first = graph.call_function(torch.add, (first, value))
         values[name] = graph.call_module(paths[name], (first,)) if name in modules else first
