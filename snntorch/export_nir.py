@@ -124,7 +124,8 @@ _FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
 }
 """Functions, and methods of tensors, that stand for a layer."""
 
-_ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+_IN_PLACE = (operator.iadd, "add_")
+_ADDITIONS = (operator.add, torch.add, "add", *_IN_PLACE)
 
 # Neurons -------------------------------------------------------------------------------------
 
@@ -228,6 +229,14 @@ Sources = list[str]
 """The nodes whose sum a value is."""
 
 
+def _where(path: str, module: nn.Module) -> str:
+    return f"layer {path!r} ({type(module).__name__})" if path else type(module).__name__
+
+
+def _path(node: fx.Node) -> str:
+    return str(node.target).removeprefix("net").strip(".")
+
+
 def _arguments_of(node: fx.Node) -> list[Any]:
     return [*node.args, *node.kwargs.values()]
 
@@ -254,7 +263,11 @@ class _Builder(fx.Interpreter):
         rule = getattr(self, f"_{node.op}")
         if node.op == "call_module":
             self._check(node)
-        value = super().run_node(node)
+        try:
+            value = super().run_node(node)
+        except RuntimeError as error:
+            where = _where(_path(node), self.layers.get(_path(node), self.module))
+            raise ValueError(f"{where} does not take what comes of sample_data: {error}") from error
         sources = rule(node, value)
         if sources is not None:
             self.sources[node] = sources
@@ -305,10 +318,13 @@ class _Builder(fx.Interpreter):
         if target is operator.getitem:
             return self._item(node, *node.args)
         if target in _ADDITIONS and "alpha" not in node.kwargs:
-            sources = [self._signal(arg, f"{name}()") for arg in _arguments_of(node)]
-            shapes = {tuple(self.env[arg].shape) for arg in _arguments_of(node)}
+            terms = _arguments_of(node)
+            sources = [self._signal(term, f"{name}()") for term in terms]
+            shapes = {tuple(self.env[term].shape) for term in terms}
             if len(shapes) > 1:
                 raise NotImplementedError(f"{name}() of {sorted(shapes)} would have to broadcast")
+            if target in _IN_PLACE and len(terms[0].users) > 1:
+                raise NotImplementedError(f"{name}() changes a signal that is used elsewhere too")
             return [each for some in sources for each in some]
         if target in _FUNCTIONS:
             layer = _FUNCTIONS[target](*node.args, **node.kwargs)
@@ -337,9 +353,9 @@ class _Builder(fx.Interpreter):
 
     def _check(self, node: fx.Node) -> None:
         """Raise if a layer cannot be taken as it is."""
-        path = str(node.target).removeprefix("net").strip(".")
+        path = _path(node)
         module = self.fetch_attr(str(node.target))
-        where = f"layer {path!r} ({type(module).__name__})"
+        where = _where(path, module)
         if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
             raise ValueError(f"{where} is in training mode; call eval() on the network first")
         if not isinstance(module, Last) and path in self.layers:
@@ -350,10 +366,10 @@ class _Builder(fx.Interpreter):
         self.layers[path] = module
 
     def _call_module(self, node: fx.Node, value: Any) -> Sources:
-        path = str(node.target).removeprefix("net").strip(".")
+        path = _path(node)
         module: Any = self.layers[path]
         signal, *states = _arguments_of(node)
-        where = f"layer {path!r} ({type(module).__name__})"
+        where = _where(path, module)
         if isinstance(module, Last):
             if states:
                 self.last[path] = self._signal(states[0], where)
@@ -408,13 +424,11 @@ class _Builder(fx.Interpreter):
         alone = len(sources) == 1 and len(signal.users) == 1
         if not alone or not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
             raise NotImplementedError(
-                f"layer {path!r} ({type(norm).__name__}) does not stand alone behind a Linear or "
+                f"{_where(path, norm)} does not stand alone behind a Linear or "
                 "a convolution, into which it could be folded"
             )
         if norm.running_mean is None:
-            raise NotImplementedError(
-                f"layer {path!r} ({type(norm).__name__}) has no running statistics to fold"
-            )
+            raise NotImplementedError(f"{_where(path, norm)} has no running statistics to fold")
         # y = (x - mean) / sqrt(variance + eps) * weight + bias
         factor = (norm.running_var.double() + norm.eps).rsqrt()
         factor = factor if norm.weight is None else factor * norm.weight
@@ -493,7 +507,7 @@ def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
 
 def export_to_nir(
     module: nn.Module,
-    sample_data: Tensor,
+    sample_data: Tensor | tuple[Tensor, ...],
     model_name: str = "snntorch",
     model_fwd_args: Any = [],  # noqa: B006
     ignore_dims: Any = [],  # noqa: B006
@@ -530,6 +544,7 @@ def export_to_nir(
     :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
         spikes are the same
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_nir.import_from_nir`
+    :raises TypeError: ``module`` is no module, or ``sample_data`` no tensor
     :raises NotImplementedError: a layer or an operation that NIR has not, by its name
     :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
         of the wrong shape
@@ -539,8 +554,17 @@ def export_to_nir(
     """
     import nir
 
+    from ._engine.unroll import Unroll
+
     dt = _nir.check_dt(dt)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module is a {type(module).__name__}; an nn.Module is needed")
+    if isinstance(module, Unroll):
+        module = module.net
     samples = tuple(sample_data) if isinstance(sample_data, tuple | list) else (sample_data,)
+    for sample in samples:
+        if not isinstance(sample, Tensor):
+            raise TypeError(f"sample_data is a {type(sample).__name__}; a tensor is needed")
     stateful = [each for each in module.modules() if isinstance(each, Stateful)]
     kept = [dict(each._states) for each in stateful]
     try:

@@ -316,7 +316,7 @@ class _Converter:
 
     def __init__(self, dt: float, dtype: torch.dtype) -> None:
         self.dt, self.dtype = dt, dtype
-        self.name = self.note = self.approximate = ""
+        self.note = self.approximate = ""
 
     def tensor(self, values: Any) -> Tensor:
         return torch.as_tensor(np.array(values), dtype=self.dtype)
@@ -325,8 +325,8 @@ class _Converter:
         shortest = float(np.min(tau))
         if not shortest >= self.dt * (1 - 1e-6):  # a tau of one step may be rounded
             raise ValueError(
-                f"node {self.name!r} has a time constant of {shortest:g} s, which is not longer "
-                f"than the time step dt={self.dt:g} s; pass the dt that the graph was made for"
+                f"a time constant of {shortest:g} s is shorter than the time step dt={self.dt:g} "
+                "s; pass the dt that the graph was made for"
             )
         return _nir.decay(tau, self.dt)
 
@@ -339,10 +339,7 @@ class _Converter:
 
 def _linear(node: Any, c: _Converter) -> nn.Module:
     if node.weight.ndim != 2:
-        raise NotImplementedError(
-            f"node {c.name!r} ({type(node).__name__}) has a weight of shape {node.weight.shape}; "
-            "only matrices are supported"
-        )
+        raise NotImplementedError(f"a weight of shape {node.weight.shape}; it must be a matrix")
     out, in_ = node.weight.shape
     layer = nn.Linear(in_, out, device="meta")
     return c.layer(layer, node.weight, getattr(node, "bias", None))
@@ -378,7 +375,7 @@ def _flatten(node: Any, c: _Converter) -> nn.Module:
 
 def _delay(node: Any, c: _Converter) -> nn.Module:
     if np.min(node.delay) < 0:
-        raise ValueError(f"node {c.name!r} has a negative delay, {np.min(node.delay):g} s")
+        raise ValueError(f"a negative delay, {np.min(node.delay):g} s")
     steps = np.asarray(node.delay) / c.dt
     if not np.allclose(steps, steps.round(), atol=1e-6, rtol=1e-6):
         c.approximate = f"its delay is rounded to {np.unique(steps.round())} steps"
@@ -547,12 +544,12 @@ def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> An
     return neuron
 
 
-def _neuron(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
-    """Return the module of a neuron, and whether the feedback is inside."""
+def _module(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
+    """Return the module of a node, and whether the feedback is inside."""
     restored = _restored(node, loop, c)
     if restored is not None:
         return restored, isinstance(restored, RecurrentLIF)
-    plain: Any = _NEURONS[type(node).__name__](node, c)
+    plain: Any = _MODULES[type(node).__name__](node, c)
     cls = _RECURRENT.get(type(plain))
     if loop is None or cls is None:
         return plain, False
@@ -660,16 +657,18 @@ def _modules(
     rows: dict[str, _nir.Row] = {}
     for name in sorted(nodes, key=lambda name: name in loops.values()):  # neurons come first
         node, kind = nodes[name], type(nodes[name]).__name__
-        c.name, c.note, c.approximate = name, "", ""
+        c.note = c.approximate = ""
         if name in loops.values():
             c.note = "feedback of " + next(n for n, weight in loops.items() if weight == name)
-        elif kind in _NEURONS:
-            loop = nodes[loops[name]] if name in loops else None
-            modules[name], fused = _neuron(node, loop, c)
+        elif kind in _MODULES:
+            try:
+                modules[name], fused = _module(node, nodes.get(loops.get(name, "")), c)
+            except NotImplementedError as error:
+                raise NotImplementedError(f"node {name!r} ({kind}): {error}") from None
+            except (ValueError, RuntimeError) as error:
+                raise ValueError(f"node {name!r} ({kind}): {error}") from error
             if not fused:
                 loops.pop(name, None)
-        elif kind in _MODULES:
-            modules[name] = _MODULES[kind](node, c)
         elif kind not in ("Input", "Output"):
             raise _unknown(name, kind)
         here = type(modules[name]).__name__ if name in modules else ""

@@ -683,6 +683,17 @@ class Looping(nn.Module):
         return out
 
 
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+
+    def forward(self, x):
+        y = self.fc(x)
+        y.add_(x)
+        return y
+
+
 def chain(*layers):
     return nn.Sequential(nn.Linear(3, 3), *layers)
 
@@ -697,6 +708,7 @@ def chain(*layers):
         (chain(snn.Leaky(0.9, init_hidden=True, state_quant=torch.round)), "'1' .*state_quant"),
         (chain(nn.ReLU(), nn.BatchNorm1d(3)).eval(), "ReLU"),
         (nn.Sequential(nn.BatchNorm1d(3)).eval(), r"'0' \(BatchNorm1d\) does not stand alone"),
+        (InPlace(), r"add_\(\) changes a signal that is used elsewhere"),
         (Branching(), "forward of Branching depends on values of its input"),
         (Reads(), "layer 'fc' .* takes state 1 of lif; in NIR only spikes are signals"),
         (Looping(), r"layer 'lif' \(Leaky\) is called twice"),
@@ -720,6 +732,17 @@ def test_export_refuses_by_name(net, message):
 def test_export_refuses_layers_of_images(layer, message):
     with pytest.raises(NotImplementedError, match=message):
         exported(nn.Sequential(layer), torch.ones(2, 1, 5, 5))
+
+
+def test_export_refuses_what_is_no_sample():
+    with pytest.raises(ValueError, match=r"layer '0' \(Linear\) does not take .* sample_data:"):
+        exported(chain(), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"sample_data of shape \(9, 2, 3\) does not suit Linear"):
+        exported(chain(), torch.zeros(9, 2, 3))
+    with pytest.raises(TypeError, match="sample_data is a ndarray"):
+        exported(chain(), np.zeros(3))
+    with pytest.raises(TypeError, match="module is a function"):
+        exported(chain, torch.zeros(3))
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(3)])
@@ -767,7 +790,7 @@ THROUGH = [("in", "a"), ("a", "out")]
          r"node 'out' \(Output\) does not take the shape \(4,\) of \['a'\]; it takes \(6,\)"),
         (graph_of(*THROUGH, ("in", "b"), ("b", "out"), a=LIF, b=nir.Linear(np.ones((4, N)))),
          ValueError, r"the signals into node 'out' differ in shape"),
-        (graph_of(*THROUGH, a=nir.Delay(-np.ones(N))), ValueError, "'a' has a negative delay"),
+        (graph_of(*THROUGH, a=nir.Delay(-np.ones(N))), ValueError, r"\(Delay\): a negative delay"),
         (nir.NIRGraph({"a": LIF}, [("a", "a")], type_check=False), ValueError, "no Input node"),
         ([], TypeError, "graph is a list; a nir.NIRGraph or a path is needed"),
     ],
@@ -778,7 +801,7 @@ def test_import_refuses_with_one_clear_error(graph, error, message):
 
 
 def test_import_refuses_a_wrong_time_step():
-    with pytest.raises(ValueError, match=r"node '1' has a time constant of 0.0025 s, .* dt=1 s"):
+    with pytest.raises(ValueError, match=r"'1' \(LIF\): a time constant of 0.0025 s .* dt=1 s"):
         snn.import_from_nir(DATA / "lif_norse.nir", dt=1)
     graph = exported(chain(snn.Leaky(0.9, init_hidden=True)), torch.zeros(3), dt=1e-3)
     with pytest.raises(
