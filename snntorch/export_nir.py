@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-def _linear(layer: nn.Linear, shape: Shape) -> Any:
+def _linear(layer: nn.Linear, shape: Shape, b: _Builder) -> Any:
     import nir
 
     if layer.bias is None:
@@ -41,7 +41,7 @@ def _linear(layer: nn.Linear, shape: Shape) -> Any:
     return nir.Affine(array(layer.weight), array(layer.bias))
 
 
-def _conv(layer: Any, shape: Shape) -> Any:
+def _conv(layer: Any, shape: Shape, b: _Builder) -> Any:
     import nir
 
     if layer.padding_mode != "zeros":
@@ -58,7 +58,7 @@ def _conv(layer: Any, shape: Shape) -> Any:
     return kind(size, array(layer.weight), *sizes, layer.groups, bias, metadata=own)
 
 
-def _pool(layer: nn.AvgPool2d, shape: Shape) -> Any:
+def _pool(layer: nn.AvgPool2d, shape: Shape, b: _Builder) -> Any:
     import nir
 
     odd = {
@@ -73,28 +73,33 @@ def _pool(layer: nn.AvgPool2d, shape: Shape) -> Any:
     return kind(*(np.array(np.broadcast_to(size, (2,))) for size in sizes))
 
 
-def _flatten(layer: nn.Flatten, shape: Shape) -> Any:
+def _flatten(layer: nn.Flatten, shape: Shape, b: _Builder) -> Any:
     import nir
 
-    if layer.start_dim == 0:
-        raise NotImplementedError("start_dim=0 flattens the batch too; start at 1")
-    start, end = (dim - (dim > 0) for dim in (layer.start_dim, layer.end_dim))
-    return nir.Flatten({"input": np.array(shape)}, start, end)
+    dims = len(shape)
+    # NIR counts dimensions without the batch.
+    start, end = (
+        (dim if dim >= 0 else dim + dims + b.lead) - b.lead
+        for dim in (layer.start_dim, layer.end_dim)
+    )
+    if start < 0:
+        raise NotImplementedError(f"start_dim={layer.start_dim} flattens the batch too")
+    return nir.Flatten({"input": np.array(shape)}, start, -1 if end == dims - 1 else end)
 
 
-def _scale(layer: Scale, shape: Shape) -> Any:
+def _scale(layer: Scale, shape: Shape, b: _Builder) -> Any:
     import nir
 
     return nir.Scale(np.array(np.broadcast_to(array(layer.scale), shape)))
 
 
-def _delay(layer: Delay, shape: Shape) -> Any:
+def _delay(layer: Delay, shape: Shape, b: _Builder) -> Any:
     import nir
 
-    return nir.Delay(np.array(np.broadcast_to(array(layer.steps), shape), dtype=np.float64))
+    return nir.Delay(np.broadcast_to(array(layer.steps), shape) * b.dt)
 
 
-_LAYERS: dict[type[nn.Module], Callable[[Any, Shape], Any]] = {
+_LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
     nn.Linear: _linear,
     nn.Conv1d: _conv,
     nn.Conv2d: _conv,
@@ -186,13 +191,13 @@ def _surrogate(neuron: Any) -> dict[str, Any]:
     return named
 
 
-def _feedback(neuron: Any, shape: Shape) -> Any:
+def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
     """Return the weight through which a neuron's spikes come back to it."""
     import nir
 
     if not neuron.all_to_all:
         return nir.Scale(np.array(np.broadcast_to(array(neuron.V), shape)))
-    node = _LAYERS[type(neuron.recurrent)](neuron.recurrent, shape)
+    node = _LAYERS[type(neuron.recurrent)](neuron.recurrent, shape, b)
     if neuron.conv2d_channels is not None:
         # An even kernel's image is cut to size where "same" pads it by less.
         node.padding = "same"
@@ -396,9 +401,7 @@ class _Builder(fx.Interpreter):
         cls: Any = parametrize.type_before_parametrizations(module)
         shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
         if cls in _LAYERS:
-            made = _LAYERS[cls](module, shape)
-            if cls is Delay:
-                made.delay *= self.dt
+            made = _LAYERS[cls](module, shape, self)
             made.input_type = {"input": np.array(shape)}
             return self._add(path, made, sources, out)
         if cls not in _nir.NEURONS:
@@ -410,7 +413,7 @@ class _Builder(fx.Interpreter):
         if not isinstance(module, RecurrentLIF):
             return self._add(path, made, sources)
         spikes = self._add(f"{path}.lif", made, sources)
-        back = self._add(f"{path}.w_rec", _feedback(module, shape), spikes, shape)
+        back = self._add(f"{path}.w_rec", _feedback(module, shape, self), spikes, shape)
         self.edges.append((back[0], spikes[0]))
         return spikes
 
@@ -424,8 +427,12 @@ class _Builder(fx.Interpreter):
         alone = len(sources) == 1 and len(signal.users) == 1
         if not alone or not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
             raise NotImplementedError(
-                f"{_where(path, norm)} does not stand alone behind a Linear or "
-                "a convolution, into which it could be folded"
+                f"{_where(path, norm)} does not stand alone behind a Linear or a convolution, into "
+                "which it could be folded"
+            )
+        if self.lead != 1:  # another dimension would be taken for that of the channels
+            raise NotImplementedError(
+                f"{_where(path, norm)} needs a sample with one batch dimension"
             )
         if norm.running_mean is None:
             raise NotImplementedError(f"{_where(path, norm)} has no running statistics to fold")
@@ -499,7 +506,7 @@ def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
                     f"which takes {dims} dimensions and a batch; give the input of one time step"
                 )
             if cls is nn.Flatten:
-                return 1
+                return min(module.start_dim, 1)
         elif node.target in _FUNCTIONS:
             return 1
     return int(sample.dim() > 1)

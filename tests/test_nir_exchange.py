@@ -330,6 +330,18 @@ def test_the_sample_may_have_a_batch_or_not():
         exported(alone, torch.zeros(5, 4, 3), ignore_dims=[1])
 
 
+def test_flatten_counts_without_whatever_is_no_part_of_a_sample():
+    for sample, layer, dims, expected in [
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(), [], (0, -1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(2, 3), [], (1, -1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(-3, -2), [], (0, 1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(2), [0, 1], (0, -1)),
+        (torch.zeros(2, 3, 4), nn.Flatten(0), [], (0, -1)),
+    ]:
+        node = exported(layer, sample, ignore_dims=dims).nodes["flatten"]
+        assert (node.start_dim, node.end_dim) == expected
+
+
 def test_export_leaves_the_network_as_it_was():
     net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True))
     net(torch.ones(1, 3))
@@ -726,12 +738,18 @@ def test_export_refuses_by_name(net, message):
         (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode=True"),
         (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad=False"),
         (nn.MaxPool2d(2), r"layer '0' \(MaxPool2d\): has no counterpart"),
-        (nn.Flatten(0), "start_dim=0 flattens the batch"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(0)), "start_dim=0 flattens the batch"),
     ],
 )
 def test_export_refuses_layers_of_images(layer, message):
     with pytest.raises(NotImplementedError, match=message):
         exported(nn.Sequential(layer), torch.ones(2, 1, 5, 5))
+
+
+def test_batch_norm_is_not_folded_along_another_dimension():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval()
+    with pytest.raises(NotImplementedError, match="needs a sample with one batch dimension"):
+        exported(net, torch.zeros(5, 4, 3), ignore_dims=[0, 1])
 
 
 def test_export_refuses_what_is_no_sample():
