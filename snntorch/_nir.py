@@ -115,23 +115,23 @@ def _synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
 
 
 def _nir_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
-    names = neuron.threshold, neuron.scale, neuron.bias, neuron.mem_0
-    beta, threshold, scale, bias, mem_0 = _values(shape, *neuron._decays(), *names)
-    v_leak = _pull(bias, beta) - mem_0
-    return _first_order(beta, scale, v_leak, _firing(neuron, threshold, mem_0), dt)
+    tensors = neuron.threshold, neuron.scale, neuron.bias, neuron.v_reset
+    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._decays(), *tensors)
+    v_leak = _pull(bias, beta) + v_reset
+    return _first_order(beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 
 
 def _nir_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
-    names = neuron.threshold, neuron.scale, neuron.syn_0, neuron.mem_0
-    alpha, beta, threshold, scale, syn_0, mem_0 = _values(shape, *neuron._decays(), *names)
-    v_leak = _pull(syn_0, beta) - mem_0
-    return _second_order(alpha, beta, scale, v_leak, _firing(neuron, threshold, mem_0), dt)
+    tensors = neuron.threshold, neuron.scale, neuron.syn_0, neuron.v_reset
+    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._decays(), *tensors)
+    v_leak = _pull(syn_0, beta) + v_reset
+    return _second_order(alpha, beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 
 
-def _firing(neuron: Any, threshold: np.ndarray, mem_0: np.ndarray) -> dict[str, Any]:
+def _firing(neuron: Any, threshold: np.ndarray, v_reset: np.ndarray) -> dict[str, Any]:
     if neuron.spike_grad is membrane:
         return {}
-    return {"v_threshold": threshold - mem_0, "v_reset": -mem_0}
+    return {"v_threshold": threshold + v_reset, "v_reset": v_reset}
 
 
 _NEURONS: dict[type[SpikingNeuron], Callable[[Any, Shape, float], Fields]] = {
@@ -200,3 +200,12 @@ class Report(tuple[Row, ...]):
         return "\n".join("  ".join(row).rstrip() for row in cells)
 
     __repr__ = __str__
+
+    def remarks(self, column: str) -> str:
+        """Return the remarks of one column, each with the nodes that it is about."""
+        about: dict[str, list[str]] = {}
+        for row in self:
+            about.setdefault(getattr(row, column), []).append(row.node)
+        return "; ".join(
+            f"{', '.join(nodes)}: {remark}" for remark, nodes in about.items() if remark
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -139,8 +140,8 @@ _ARGUMENTS = {
     "Synaptic": ("alpha", "beta"),
     "RLeaky": ("beta", "V"),
     "RSynaptic": ("alpha", "beta", "V"),
-    "NIRLeaky": ("beta", "graded_spikes_factor", "scale", "bias", "mem_0"),
-    "NIRSynaptic": ("alpha", "beta", "scale", "bias", "syn_0", "mem_0"),
+    "NIRLeaky": ("beta", "graded_spikes_factor", "scale", "bias", "v_reset", "mem_0"),
+    "NIRSynaptic": ("alpha", "beta", "scale", "bias", "v_reset", "syn_0", "mem_0"),
 }
 """Which tensors a neuron is made with, beside its threshold."""
 
@@ -584,20 +585,21 @@ def export_to_nir(
     finally:
         for each, states in zip(stateful, kept, strict=True):
             each._states = states
-    tensors = (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
-    dtype = next((t.dtype for t in tensors), torch.get_default_dtype())
+    tensors = [*samples, *module.parameters(), *(b for b in module.buffers() if b.dim())]
+    dtypes = [t.dtype for t in tensors if t.is_floating_point()] or [torch.get_default_dtype()]
+    dtype = reduce(torch.promote_types, dtypes)
     own = {"dt": dt, "model_name": model_name, "dtype": str(dtype).removeprefix("torch.")}
     if builder.notes:
         own["notes"] = {path.replace("/", "_"): note for path, note in builder.notes.items()}
     edges = [(s, b) for a, b in builder.edges for s in builder.last.get(a, [a])]
     graph = nir.NIRGraph(builder.nodes, edges, metadata={_nir.KEY: own}, type_check=False)
     _, report = convert(graph, dt)
-    apart = [f"{row.node}: {row.elsewhere}" for row in report if row.elsewhere]
-    apart += [f"{row.node}: {row.approximate}" for row in report if row.approximate]
-    if apart:
+    if differences := report.remarks("elsewhere"):
         warn(
-            f"a reader that knows only the core of NIR differs at {'; '.join(apart)}. "
+            f"a reader that knows only the core of NIR differs at {differences}. "
             "snntorch.export.report(graph) shows it as a table",
             stacklevel=2,
         )
+    if approximations := report.remarks("approximate"):
+        warn(f"this export is approximate; {approximations}", stacklevel=2)
     return graph

@@ -402,13 +402,13 @@ def _leaky(node: Any, c: _Converter) -> nn.Module:
     pull = (1 - beta) * (getattr(node, "v_leak", v_reset) - v_reset)
     if not hasattr(node, "v_threshold"):
         c.note = c.note or "gives its membrane, does not fire"
-        return NIRLeaky(*map(c.tensor, (beta, gain, pull, 0.0)), **_INTEGRATOR)
+        return NIRLeaky(*map(c.tensor, (beta, gain, pull, 0.0, 0.0)), **_INTEGRATOR)
     if (gain > 0).all() and not pull.any() and not v_reset.any():
         c.note = c.note or _units(gain)
         return Leaky(c.tensor(beta), c.tensor(node.v_threshold / gain), **_FIRING)
     c.note = "membrane counted from v_reset"
     threshold = c.tensor(node.v_threshold - v_reset)
-    driven = map(c.tensor, (beta, gain, pull, -v_reset))
+    driven = map(c.tensor, (beta, gain, pull, v_reset, -v_reset))
     return NIRLeaky(*driven, threshold=threshold, **_FIRING)
 
 
@@ -417,7 +417,7 @@ def _synaptic(node: Any, c: _Converter) -> nn.Module:
     gain = _nir.gain(node.w_in, node.tau_syn, c.dt) * _nir.gain(node.r, node.tau_mem, c.dt)
     v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
     syn_0 = (1 - beta) * (node.v_leak - v_reset)
-    driven: Any = map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, syn_0, -v_reset))
+    driven: Any = map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, v_reset, syn_0, -v_reset))
     if not hasattr(node, "v_threshold"):
         c.note = "gives its membrane, does not fire"
         return NIRSynaptic(*driven, **_INTEGRATOR)
@@ -857,7 +857,6 @@ def import_from_nir(
     set for interoperable brain-inspired computing", Nature Communications 15 (2024) 8122.
     """
     module, report = convert(graph, dt, dtype)
-    inexact = [f"{row.node}: {row.approximate}" for row in report if row.approximate]
-    if inexact:
-        warn("this import is approximate; " + "; ".join(inexact), stacklevel=2)
+    if approximations := report.remarks("approximate"):
+        warn(f"this import is approximate; {approximations}", stacklevel=2)
     return module

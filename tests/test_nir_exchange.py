@@ -148,6 +148,17 @@ def test_decays_come_back_to_the_last_bit_without_metadata(dtype, path):
     assert torch.equal(back.threshold, torch.ones(1000))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_type_of_the_network_comes_back(dtype, path):
+    net = nn.Sequential(nn.Linear(4, 5), snn.Leaky(0.9, init_hidden=True)).to(dtype)
+    x = (torch.randn(STEPS, 2, 4) * 2).to(dtype)
+    back = through_file(net, x, path)
+    assert {t.dtype for t in back.state_dict().values() if t.is_floating_point()} == {dtype}
+    assert_same(net, back, x, gradients=dtype is torch.float64)
+    alone = through_file(net[1:], x, path)
+    assert alone[0].beta.dtype == dtype and torch.equal(alone[0].beta, net[1].beta)
+
+
 class Skip(nn.Module):
     def __init__(self, inner):
         super().__init__()
@@ -466,6 +477,20 @@ def test_every_node_equals_forward_euler(kind, path):
     np.testing.assert_array_equal(again, ours)
 
 
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+def test_another_start_changes_nothing_but_the_start(kind):
+    net = snn.import_from_nir(nir.NIRGraph.from_list(NODES[kind]), dtype=torch.float64)
+    net[0].mem_0.copy_(torch.from_numpy(LEAK - V["v_reset"]))  # v = v_leak
+    resting = net(torch.zeros(1, N, dtype=torch.float64))
+    fires = torch.from_numpy(V["v_threshold"] < LEAK)
+    assert torch.equal(resting[0].bool(), fires)
+    stays = torch.from_numpy(LEAK - V["v_reset"]) * ~fires
+    torch.testing.assert_close(net[0].mem[0], stays)
+    node = exported(net, torch.zeros(1, N, dtype=torch.float64)).nodes[kind.lower()]
+    for name in {"tau", "tau_mem", "tau_syn", "v_leak", *V} & vars(node).keys():
+        np.testing.assert_allclose(getattr(node, name), getattr(NODES[kind], name), rtol=1e-9)
+
+
 IMAGES = {
     "Conv2d": nir.Conv2d((7, 5), np.random.default_rng(0).standard_normal((4, 1, 3, 2)), (2, 1),
                          (1, 0), (1, 2), 2, np.arange(4.0)),
@@ -615,13 +640,14 @@ def test_reset_reaches_what_waits_in_a_cycle_or_a_delay():
 
 
 def test_export_warns_of_what_other_readers_do():
-    net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True))
-    with pytest.warns(UserWarning, match="differs at 1: resets to v_reset, where this neuron sub"):
+    net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True),
+                        nn.Linear(2, 2), snn.Leaky(0.9, init_hidden=True))  # fmt: skip
+    with pytest.warns(UserWarning, match="differs at 1, 3: resets to v_reset, where this neuron "):
         graph = snn.export_to_nir(net, torch.zeros(1, 3))
     table = str(snn.export.report(graph))
     assert table.splitlines()[0].split() == ["node", "NIR", "here", "remarks"]
     assert "1       LIF     Leaky   elsewhere: resets to v_reset" in table
-    net[1].reset_mechanism = "zero"
+    net[1].reset_mechanism = net[3].reset_mechanism = "zero"
     snn.export_to_nir(net, torch.zeros(1, 3))  # no warning
 
 
@@ -630,7 +656,8 @@ def test_import_warns_of_what_is_approximate():
     with pytest.warns(UserWarning, match=r"delay: its delay is rounded to \[1.\] steps"):
         snn.import_from_nir(graph)
     assert "rounded" in str(snn.export.report(graph))
-    net = snn.Leaky(0.9, spike_grad=lambda u: (u > 0).float(), init_hidden=True)
+    net = snn.Leaky(0.9, spike_grad=lambda u: (u > 0).float(), init_hidden=True,
+                    reset_mechanism="zero")  # fmt: skip
     with pytest.warns(UserWarning, match="leaky: its spike_grad is a function, which is not carr"):
         snn.export_to_nir(net, torch.zeros(3))
 

@@ -26,6 +26,7 @@ class _Driven(SpikingNeuron):
 
     scale: Tensor
     bias: Tensor
+    v_reset: Tensor
 
     def _drive(self, **values: Any) -> None:
         for name, value in values.items():
@@ -49,14 +50,17 @@ class NIRLeaky(_Driven, Leaky):
 
     :param scale: :math:`s`, a number or a tensor that broadcasts to one sample
     :param bias: :math:`b`, likewise
+    :param v_reset: the reset potential in the units of the graph, likewise
     :param mem_0: :math:`U_0`, likewise
 
     The other arguments are those of :class:`Leaky`.
     """
 
-    def __init__(self, beta: Any, scale: Any, bias: Any, mem_0: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, beta: Any, scale: Any, bias: Any, v_reset: Any, mem_0: Any, **kwargs: Any
+    ) -> None:
         super().__init__(beta, **kwargs)
-        self._drive(scale=scale, bias=bias, mem_0=mem_0)
+        self._drive(scale=scale, bias=bias, v_reset=v_reset, mem_0=mem_0)
 
 
 class NIRSynaptic(_Driven, Synaptic):
@@ -72,6 +76,7 @@ class NIRSynaptic(_Driven, Synaptic):
 
     :param scale: :math:`s`, a number or a tensor that broadcasts to one sample
     :param bias: :math:`b`, likewise
+    :param v_reset: the reset potential in the units of the graph, likewise
     :param syn_0: :math:`I_0`, likewise
     :param mem_0: :math:`U_0`, likewise
 
@@ -79,7 +84,15 @@ class NIRSynaptic(_Driven, Synaptic):
     """
 
     def __init__(
-        self, alpha: Any, beta: Any, scale: Any, bias: Any, syn_0: Any, mem_0: Any, **kwargs: Any
+        self,
+        alpha: Any,
+        beta: Any,
+        scale: Any,
+        bias: Any,
+        v_reset: Any,
+        syn_0: Any,
+        mem_0: Any,
+        **kwargs: Any,
     ) -> None:
         super().__init__(alpha, beta, **kwargs)
-        self._drive(scale=scale, bias=bias, syn_0=syn_0, mem_0=mem_0)
+        self._drive(scale=scale, bias=bias, v_reset=v_reset, syn_0=syn_0, mem_0=mem_0)
