@@ -7,11 +7,12 @@ BIN := .venv/bin
 DATA ?=
 PEER := .venv-peer
 JELLY := .venv-spikingjelly
+INTEROP := .venv-interop
 STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic alpha rleaky rsynaptic)
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 
-.PHONY: help quickstart test test-all compat-proof lint format docs bench clean
+.PHONY: help quickstart test test-all compat-proof lint format docs bench interop clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,5 +78,17 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plots.py
 
+# sinabs asks for an older nir, whose nodes lack v_reset, but runs with this one.
+$(INTEROP)/ready: .venv/torch pyproject.toml
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/pip install --quiet "$(TORCH)"
+	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch --editable . pytest \
+		norse==1.1.0 sinabs==3.1.3 spikingjelly==2.0.0
+	$(INTEROP)/bin/pip install --quiet --no-deps nir==1.0.8 nirtorch==2.6
+	touch $@
+
+interop: $(INTEROP)/ready  ## exchange networks with other simulators by NIR
+	$(INTEROP)/bin/python -m pytest --noconftest -p no:cacheprovider tests/interop
+
 clean:  ## remove what the other targets made
-	rm -rf .venv $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(PEER) $(JELLY) $(INTEROP) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,12 +32,17 @@ if TYPE_CHECKING:
     from ._engine.backends import use_backend
     from ._engine.unroll import Unroll, explain, unroll
     from ._summary import summary
+    from .export_nir import export_to_nir
+    from .import_nir import import_from_nir
 
 __version__ = "1.1.0"
 
 _SUBMODULES = (
     "backprop",
+    "export",
+    "export_nir",
     "functional",
+    "import_nir",
     "saccades",
     "spikegen",
     "spikeplot",
@@ -49,6 +54,8 @@ _SUBMODULES = (
 _LAZY = {
     "Unroll": "._engine.unroll",
     "explain": "._engine.unroll",
+    "export_to_nir": ".export_nir",
+    "import_from_nir": ".import_nir",
     "summary": "._summary",
     "unroll": "._engine.unroll",
     "use_backend": "._engine.backends",
@@ -75,6 +82,8 @@ __all__ = [
     "Synaptic",
     "Unroll",
     "explain",
+    "export_to_nir",
+    "import_from_nir",
     "summary",
     "unroll",
     "use_backend",

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from ._neurons.neurons import SpikingNeuron
+from ._neurons.states import Stateful
 
 DataSet = TypeVar("DataSet", bound=Any)
 
@@ -17,7 +17,7 @@ def reset(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     """
     for module in net.modules():
-        if isinstance(module, SpikingNeuron):
+        if isinstance(module, Stateful):
             module.reset_mem()
 
 
@@ -27,7 +27,7 @@ def detach(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     """
     for module in net.modules():
-        if isinstance(module, SpikingNeuron):
+        if isinstance(module, Stateful):
             module.detach_hidden()
 
 

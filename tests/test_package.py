@@ -8,7 +8,7 @@ import pytest
 
 import snntorch as snn
 
-HEAVY = ("numba", "matplotlib", "celluloid", "nir", "nirtorch", "pandas", "tonic")
+HEAVY = ("numba", "matplotlib", "celluloid", "nir", "pandas", "tonic")
 
 
 def run(code):

@@ -1,6 +1,6 @@
 """Every name, parameter, position and default of release 1.0.0, from signatures.txt."""
 
-import importlib.util
+import importlib
 import inspect
 from pathlib import Path
 
@@ -8,12 +8,6 @@ import pytest
 from torch import nn
 
 import snntorch as snn
-
-# Names and modules that are still to come. One that has come fails until it is taken off the list.
-PENDING = """
-snntorch.export_nir
-snntorch.import_nir
-"""
 
 
 def read(text):
@@ -74,19 +68,10 @@ def check(ours, theirs):
         assert q.default is not q.empty or q.kind in variable, f"{q} is required"
 
 
-def pending(module, path):
-    names = f"{module}.{path}".split(".")
-    return any(".".join(names[:i]) in PENDING.split() for i in range(1, len(names) + 1))
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules on their way out
 @pytest.mark.parametrize(("module", "line"), FACTS, ids=[f"{m}.{fact}"[9:] for m, fact in FACTS])
 def test_fact(module, line):
     path = line.partition("(")[0].partition(" < ")[0]
-    if pending(module, path):
-        with pytest.raises((ImportError, AttributeError)):
-            find(module, path)
-        return
     found = find(module, path)
     if " < " in line:
         assert issubclass(found, find(module, line.partition(" < ")[2]))
@@ -95,12 +80,4 @@ def test_fact(module, line):
 
 
 def test_every_module_is_reached_from_the_package():
-    tops = {module.split(".")[1] for module, _ in FACTS if "." in module}
-    there = {top for top in tops if importlib.util.find_spec(f"snntorch.{top}")}
-    assert there <= set(snn._SUBMODULES)
-
-
-def test_pending_names_are_facts():
-    names = [f"{module}.{line.partition('(')[0]}" for module, line in FACTS]
-    for entry in PENDING.split():
-        assert any(f"{name}.".startswith(f"{entry}.") for name in names), entry
+    assert {m.split(".")[1] for m, _ in FACTS if "." in m} <= set(snn._SUBMODULES)

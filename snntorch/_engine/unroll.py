@@ -26,6 +26,7 @@ from torch.nn.utils import parametrize
 
 from .. import utils
 from .._layers.graded_spikes import GradedSpikes
+from .._layers.scale import Scale
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
 from .._neurons.states import Stateful
@@ -86,6 +87,7 @@ _FOLDS = {
     **_each("Dropout Dropout1d Dropout2d Dropout3d", _Fold(-1, random=True)),
     **_each("AlphaDropout FeatureAlphaDropout", _Fold(-1, random=True)),
     GradedSpikes: _Fold(None),
+    Scale: _Fold(None),
 }
 
 # Layers that compute nothing.

@@ -36,7 +36,7 @@ print(len(animation.to_jshtml()) > 1000)
 
 def test_row_30_dependencies_are_declared():
     declared = " ".join(metadata.requires("snntorch") or ())
-    for name in ("torch", "numpy", "matplotlib", "celluloid", "nir", "nirtorch"):
+    for name in ("torch", "numpy", "matplotlib", "celluloid", "nir"):
         assert name in declared
 
 

@@ -1,0 +1,211 @@
+"""What both directions of NIR share: time constants, neurons as NIR sees them, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._neurons.lapicque import Lapicque
+from ._neurons.leaky import Leaky
+from ._neurons.neurons import SpikingNeuron
+from ._neurons.nir import NIRLeaky, NIRSynaptic, membrane
+from ._neurons.rleaky import RLeaky
+from ._neurons.rsynaptic import RSynaptic
+from ._neurons.synaptic import Synaptic
+
+KEY = "snntorch"
+"""Under this key of a node's or a graph's metadata stands what NIR itself cannot say."""
+
+# 1 - 2^-54 rounds to 1: this much decay is none, in float64 too.
+_NO_DECAY = 2.0**-54
+
+
+def time_constant(decay: Any, dt: float) -> Any:
+    r"""Return the time constant whose forward Euler step decays by ``decay``, in seconds."""
+    return dt / np.maximum(1 - decay, _NO_DECAY)
+
+
+def decay(tau: Any, dt: float) -> Any:
+    r"""Return what is left after one forward Euler step, :math:`1 - dt / \tau`."""
+    return np.maximum(1 - dt / tau, 0)
+
+
+def gain(r: Any, tau: Any, dt: float) -> Any:
+    r"""Return what one unit of input adds in one forward Euler step, :math:`r\, dt / \tau`."""
+    return r * dt / tau
+
+
+def integrator_gain(r: Any, dt: float) -> Any:
+    """Return the same of a node without leak. Where ``r`` is 1, the graph was written by one of
+    the libraries that add the input itself in each step."""
+    return np.where(r == 1, 1.0, r * dt)
+
+
+def check_dt(dt: float) -> float:
+    """Return the time step, or raise."""
+    if not isinstance(dt, int | float | np.number) or not 0 < dt < float("inf"):
+        raise ValueError(f"dt={dt!r} must be a positive number, the time step in seconds")
+    return float(dt)
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """Return a tensor as an array, wherever it lives."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+# Neurons in NIR's terms ----------------------------------------------------------------------
+
+# The type of a node and its fields, each of the layer's shape.
+Fields = tuple[str, dict[str, np.ndarray]]
+Shape = tuple[int, ...]
+
+
+def _values(shape: Shape, *tensors: Tensor) -> list[np.ndarray]:
+    """Return one float64 for each neuron: in float32 a time constant loses bits of the decay."""
+    return [np.array(np.broadcast_to(array(t).astype(np.float64), shape)) for t in tensors]
+
+
+def _pull(current: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """Return how far the resting potential is away that a constant current stands for."""
+    return np.divide(current, 1 - decay, out=np.zeros_like(current), where=decay != 1)
+
+
+def _first_order(beta: Any, gain: Any, v_leak: Any, firing: dict[str, Any], dt: float) -> Fields:
+    fire = "F" if firing else ""
+    if (beta == 1).all():
+        return f"I{fire}", {"r": gain / dt, **firing}
+    tau = time_constant(beta, dt)
+    return f"LI{fire}", {"tau": tau, "r": gain * (tau / dt), "v_leak": v_leak, **firing}
+
+
+def _second_order(
+    alpha: Any, beta: Any, gain: Any, v_leak: Any, firing: dict[str, Any], dt: float
+) -> Fields:
+    tau_syn, tau_mem = time_constant(alpha, dt), time_constant(beta, dt)
+    inside = {"tau_syn": tau_syn, "tau_mem": tau_mem, "w_in": tau_syn / dt}
+    kind = "CubaLIF" if firing else "CubaLI"
+    return kind, {**inside, "r": gain * (tau_mem / dt), "v_leak": v_leak, **firing}
+
+
+def _leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
+    beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    zero = np.zeros(shape)
+    firing = {"v_threshold": threshold, "v_reset": zero}
+    return _first_order(beta, zero + 1, zero, firing, dt)
+
+
+def _lapicque(neuron: Any, shape: Shape, dt: float) -> Fields:
+    R, conductance, time_step, beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    zero = np.zeros(shape)
+    firing = {"v_threshold": threshold, "v_reset": zero}
+    return _first_order(beta, R * conductance * time_step, zero, firing, dt)
+
+
+def _synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
+    alpha, beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    zero = np.zeros(shape)
+    firing = {"v_threshold": threshold, "v_reset": zero}
+    return _second_order(alpha, beta, zero + 1, zero, firing, dt)
+
+
+def _nir_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
+    tensors = neuron.threshold, neuron.scale, neuron.bias, neuron.v_reset
+    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._decays(), *tensors)
+    v_leak = _pull(bias, beta) + v_reset
+    return _first_order(beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
+
+
+def _nir_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
+    tensors = neuron.threshold, neuron.scale, neuron.syn_0, neuron.v_reset
+    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._decays(), *tensors)
+    v_leak = _pull(syn_0, beta) + v_reset
+    return _second_order(alpha, beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
+
+
+def _firing(neuron: Any, threshold: np.ndarray, v_reset: np.ndarray) -> dict[str, Any]:
+    if neuron.spike_grad is membrane:
+        return {}
+    return {"v_threshold": threshold + v_reset, "v_reset": v_reset}
+
+
+_NEURONS: dict[type[SpikingNeuron], Callable[[Any, Shape, float], Fields]] = {
+    Leaky: _leaky,
+    Lapicque: _lapicque,
+    Synaptic: _synaptic,
+    RLeaky: _leaky,
+    RSynaptic: _synaptic,
+    NIRLeaky: _nir_leaky,
+    NIRSynaptic: _nir_synaptic,
+}
+NEURONS = tuple(_NEURONS)
+"""The classes that have a counterpart in NIR."""
+
+
+def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields:
+    """Return a neuron as a node of NIR, without what only metadata can say.
+
+    :param shape: the shape of one sample
+    :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
+    """
+    kind, values = _NEURONS[type(neuron)](neuron, shape, dt)
+    if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
+        return kind, values
+    unit = values["r"] * dt if kind == "IF" else values["r"]
+    potentials = {name: v / unit for name, v in values.items() if name.startswith("v_")}
+    return kind, {**values, **potentials, "r": np.ones(shape)}
+
+
+# The report ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of one node."""
+
+    node: str
+    """Its name in the graph."""
+    nir: str
+    """Its type there."""
+    here: str
+    """The module here; empty where the graph's wiring takes its place."""
+    note: str = ""
+    """How it is converted, where that is not plain."""
+    approximate: str = ""
+    """What is not exact."""
+    elsewhere: str = ""
+    """What a reader that knows only the core of NIR does differently."""
+
+
+class Report(tuple[Row, ...]):
+    """What becomes of a graph: one :class:`Row` for each node; a table when printed."""
+
+    def __str__(self) -> str:
+        rows = [("node", "NIR", "here", "remarks")]
+        for row in self:
+            labelled = (
+                row.note,
+                row.approximate and f"approximate: {row.approximate}",
+                row.elsewhere and f"elsewhere: {row.elsewhere}",
+            )
+            first, *more = [remark for remark in labelled if remark] or [""]
+            rows += [(row.node, row.nir, row.here, first), *(("", "", "", m) for m in more)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        cells = (map(str.ljust, row, widths) for row in rows)
+        return "\n".join("  ".join(row).rstrip() for row in cells)
+
+    __repr__ = __str__
+
+    def remarks(self, column: str) -> str:
+        """Return the remarks of one column, each with the nodes that it is about."""
+        about: dict[str, list[str]] = {}
+        for row in self:
+            about.setdefault(getattr(row, column), []).append(row.node)
+        return "; ".join(
+            f"{', '.join(nodes)}: {remark}" for remark, nodes in about.items() if remark
+        )

@@ -1,0 +1,605 @@
+"""From PyTorch to NIR: a network of one time step becomes a graph that other simulators read."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils import parametrize
+
+from . import _nir, utils
+from ._neurons.lapicque import Lapicque
+from ._neurons.neurons import SpikingNeuron
+from ._neurons.nir import membrane
+from ._neurons.recurrent import RecurrentLIF
+from ._neurons.states import Stateful
+from ._nir import array
+from .import_nir import Delay, Last, Scale, convert
+from .surrogate import SpikeGrad
+
+if TYPE_CHECKING:
+    import nir
+
+# Layers --------------------------------------------------------------------------------------
+
+Shape = tuple[int, ...]
+
+
+def _linear(layer: nn.Linear, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    if layer.bias is None:
+        return nir.Linear(array(layer.weight))
+    return nir.Affine(array(layer.weight), array(layer.bias))
+
+
+def _conv(layer: Any, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    if layer.padding_mode != "zeros":
+        raise NotImplementedError(f"padding_mode={layer.padding_mode!r} has no counterpart in NIR")
+    sizes: list[Any] = [layer.stride, layer.padding, layer.dilation]
+    kind: Any = nir.Conv2d
+    size: Any = shape[1:]
+    if isinstance(layer, nn.Conv1d):
+        kind, size = nir.Conv1d, shape[1]
+        sizes = [value if isinstance(value, str) else value[0] for value in sizes]
+    if layer.bias is not None:
+        return kind(size, array(layer.weight), *sizes, layer.groups, array(layer.bias))
+    bias, own = array(layer.weight.new_zeros(layer.out_channels)), {_nir.KEY: {"bias": False}}
+    return kind(size, array(layer.weight), *sizes, layer.groups, bias, metadata=own)
+
+
+def _pool(layer: nn.AvgPool2d, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    odd = {
+        "ceil_mode": layer.ceil_mode,
+        "count_include_pad": not layer.count_include_pad and np.any(layer.padding),
+        "divisor_override": layer.divisor_override not in (None, 1),
+    }
+    for name in (name for name, is_odd in odd.items() if is_odd):
+        raise NotImplementedError(f"{name}={getattr(layer, name)} has no counterpart in NIR")
+    kind = nir.AvgPool2d if layer.divisor_override is None else nir.SumPool2d
+    sizes = layer.kernel_size, layer.stride, layer.padding
+    return kind(*(np.array(np.broadcast_to(size, (2,))) for size in sizes))
+
+
+def _flatten(layer: nn.Flatten, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    dims = len(shape)
+    # NIR counts dimensions without the batch.
+    start, end = (
+        (dim if dim >= 0 else dim + dims + b.lead) - b.lead
+        for dim in (layer.start_dim, layer.end_dim)
+    )
+    if start < 0:
+        raise NotImplementedError(f"start_dim={layer.start_dim} flattens the batch too")
+    return nir.Flatten({"input": np.array(shape)}, start, -1 if end == dims - 1 else end)
+
+
+def _scale(layer: Scale, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    return nir.Scale(np.array(np.broadcast_to(array(layer.scale), shape)))
+
+
+def _delay(layer: Delay, shape: Shape, b: _Builder) -> Any:
+    import nir
+
+    return nir.Delay(np.broadcast_to(array(layer.steps), shape) * b.dt)
+
+
+_LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
+    nn.Linear: _linear,
+    nn.Conv1d: _conv,
+    nn.Conv2d: _conv,
+    nn.AvgPool2d: _pool,
+    nn.Flatten: _flatten,
+    Scale: _scale,
+    Delay: _delay,
+}
+"""A layer that does not fire as a node, given the shape of one sample of its input."""
+
+_DIMS = {nn.Linear: 1, nn.Conv1d: 2, nn.Conv2d: 3, nn.AvgPool2d: 3}
+"""How many dimensions one sample of a layer's input has."""
+
+
+def _flattening(input: Any, start_dim: int = 0, end_dim: int = -1) -> nn.Module:
+    return nn.Flatten(start_dim, end_dim)
+
+
+def _pooling(input: Any, *args: Any, **kwargs: Any) -> nn.Module:
+    return nn.AvgPool2d(*args, **kwargs)
+
+
+_FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
+    torch.flatten: _flattening,
+    "flatten": _flattening,
+    F.avg_pool2d: _pooling,
+}
+"""Functions, and methods of tensors, that stand for a layer."""
+
+_IN_PLACE = (operator.iadd, "add_")
+_ADDITIONS = (operator.add, torch.add, "add", *_IN_PLACE)
+
+# Neurons -------------------------------------------------------------------------------------
+
+_ARGUMENTS = {
+    "Leaky": ("beta", "graded_spikes_factor"),
+    "Synaptic": ("alpha", "beta"),
+    "RLeaky": ("beta", "V"),
+    "RSynaptic": ("alpha", "beta", "V"),
+    "NIRLeaky": ("beta", "graded_spikes_factor", "scale", "bias", "v_reset", "mem_0"),
+    "NIRSynaptic": ("alpha", "beta", "scale", "bias", "v_reset", "syn_0", "mem_0"),
+}
+"""Which tensors a neuron is made with, beside its threshold."""
+
+
+def _arguments(neuron: Any) -> tuple[str, ...]:
+    if isinstance(neuron, Lapicque):
+        other = "C" if neuron._dependent == "R" else "R"
+        return ("beta", other, "time_step") if neuron.learn_beta else ("R", "C", "time_step")
+    return _ARGUMENTS[type(neuron).__name__]
+
+
+def _metadata(neuron: Any) -> dict[str, Any]:
+    """Return what a node cannot say of a neuron."""
+    tensors = {**neuron._parameters, **neuron._buffers}
+    names = [name for name in ("threshold", *_arguments(neuron)) if name in tensors]
+    if neuron.state_quant:
+        raise NotImplementedError("state_quant has no counterpart in NIR; set it to False")
+    if "graded_spikes_factor" not in names and (neuron.graded_spikes_factor != 1).any():
+        raise NotImplementedError("graded_spikes_factor is no argument of this class")
+    own: dict[str, Any] = {
+        "class": type(neuron).__name__,
+        "reset_mechanism": neuron.reset_mechanism,
+        # A file holds no array without dimensions, but numbers.
+        "parameters": {name: array(t) if t.dim() else t.item()
+                       for name, t in tensors.items() if name in names},
+    }  # fmt: skip
+    learned = [f"learn_{name}" for name in names if name in neuron._parameters and name != "V"]
+    flags = {name: getattr(neuron, name) for name in ("inhibition", "surrogate_disable")}
+    if not isinstance(neuron, Lapicque):
+        flags["reset_delay"] = neuron.reset_delay
+    if isinstance(neuron, RecurrentLIF):
+        flags["learn_recurrent"] = neuron.learn_recurrent
+    own |= {"learn": " ".join(learned)} if learned else {}
+    return {**own, **flags, **_surrogate(neuron)}
+
+
+def _surrogate(neuron: Any) -> dict[str, Any]:
+    spike_grad = neuron.spike_grad
+    if spike_grad is membrane:
+        return {"membrane": True}
+    if neuron.surrogate_disable:
+        return {}
+    if not isinstance(spike_grad, SpikeGrad) or any(map(callable, spike_grad.parameters)):
+        return {"custom_surrogate": True}
+    named: dict[str, Any] = {"surrogate": spike_grad.function.__name__}
+    if spike_grad.parameters:
+        named["surrogate_parameters"] = np.array(spike_grad.parameters, dtype=np.float64)
+    return named
+
+
+def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
+    """Return the weight through which a neuron's spikes come back to it."""
+    import nir
+
+    if not neuron.all_to_all:
+        return nir.Scale(np.array(np.broadcast_to(array(neuron.V), shape)))
+    node = _LAYERS[type(neuron.recurrent)](neuron.recurrent, shape, b)
+    if neuron.conv2d_channels is not None:
+        # An even kernel's image is cut to size where "same" pads it by less.
+        node.padding = "same"
+    return node
+
+
+# The graph -----------------------------------------------------------------------------------
+
+
+class _Tracer(fx.Tracer):
+    """Sees layers that become nodes, and neurons, as one; anything else it looks into."""
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        known = isinstance(module, Stateful) or type(module) in _LAYERS
+        return known or super().is_leaf_module(module, path)
+
+
+class _Step(nn.Module):
+    """A network as a function of the tuple of its signals."""
+
+    def __init__(self, net: nn.Module, count: int, args: Any) -> None:
+        super().__init__()
+        self.net, self.count, self.args = net, count, args
+
+    def forward(self, signals: Any) -> Any:
+        return self.net(*(signals[i] for i in range(self.count)), *self.args)
+
+
+class _State(str):
+    """A state that a layer returned beside its spikes: no signal of the graph."""
+
+
+Sources = list[str]
+"""The nodes whose sum a value is."""
+
+
+def _where(path: str, module: nn.Module) -> str:
+    return f"layer {path!r} ({type(module).__name__})" if path else type(module).__name__
+
+
+def _path(node: fx.Node) -> str:
+    return str(node.target).removeprefix("net").strip(".")
+
+
+def _arguments_of(node: fx.Node) -> list[Any]:
+    return [*node.args, *node.kwargs.values()]
+
+
+class _Builder(fx.Interpreter):
+    """Runs a traced network once, and builds the graph of NIR as it goes.
+
+    :param lead: how many dimensions of a signal come before those of one sample
+    """
+
+    def __init__(self, traced: fx.GraphModule, lead: int, dt: float, unit_r: bool) -> None:
+        super().__init__(traced, garbage_collect_values=False)
+        self.extra_traceback = False  # errors name layers, not the trace's operations
+        self.lead, self.dt, self.unit_r = lead, dt, unit_r
+        self.nodes: dict[str, Any] = {}
+        self.edges: list[tuple[str, str]] = []
+        self.layers: dict[str, nn.Module] = {}
+        self.notes: dict[str, str] = {}
+        self.sources: dict[fx.Node, Sources | _State] = {}
+        self.last: dict[str, Sources] = {}  # of the modules in which cycles are cut
+
+    def run_node(self, node: fx.Node) -> Any:
+        """Run one operation, and take it into the graph."""
+        rule = getattr(self, f"_{node.op}")
+        if node.op == "call_module":
+            self._check(node)
+        try:
+            value = super().run_node(node)
+        except RuntimeError as error:
+            where = _where(_path(node), self.layers.get(_path(node), self.module))
+            raise ValueError(f"{where} does not take what comes of sample_data: {error}") from error
+        sources = rule(node, value)
+        if sources is not None:
+            self.sources[node] = sources
+        return value
+
+    # Values ----------------------------------------------------------------------------------
+
+    def _shape(self, value: Any) -> Shape:
+        spikes = value[0] if isinstance(value, tuple) else value
+        return tuple(spikes.shape[self.lead :])
+
+    def _signal(self, value: Any, user: str) -> Sources:
+        """Return the nodes behind an argument."""
+        sources = self.sources.get(value) if isinstance(value, fx.Node) else None
+        if isinstance(sources, _State):
+            raise NotImplementedError(f"{user} takes {sources}; in NIR only spikes are signals")
+        if sources is None:
+            raise NotImplementedError(f"{user} takes {value}, which is no signal of the network")
+        return sources
+
+    def _add(self, name: str, node: Any, sources: Sources, out: Shape | None = None) -> Sources:
+        """Add a node behind others."""
+        while name in self.nodes:
+            name += "_"
+        self.nodes[name] = node
+        for source in sources:
+            if (source, name) in self.edges:
+                raise NotImplementedError(f"{name} takes the sum of {source} and itself")
+            self.edges.append((source, name))
+        if out is not None:
+            node.output_type = {"output": np.array(out)}
+        return [name]
+
+    # Operations of a traced network, by their name in torch.fx ---------------------------------
+
+    def _placeholder(self, node: fx.Node, value: Any) -> None:
+        pass
+
+    def _get_attr(self, node: fx.Node, value: Any) -> None:
+        pass
+
+    def _call_method(self, node: fx.Node, value: Any) -> Sources | _State | None:
+        return self._call_function(node, value)
+
+    def _call_function(self, node: fx.Node, value: Any) -> Sources | _State | None:
+        target: Any = node.target
+        name = getattr(target, "__name__", target)
+        if target is operator.getitem:
+            return self._item(node, *node.args)
+        if target in _ADDITIONS and "alpha" not in node.kwargs:
+            terms = _arguments_of(node)
+            sources = [self._signal(term, f"{name}()") for term in terms]
+            shapes = {tuple(self.env[term].shape) for term in terms}
+            if len(shapes) > 1:
+                raise NotImplementedError(f"{name}() of {sorted(shapes)} would have to broadcast")
+            if target in _IN_PLACE and len(terms[0].users) > 1:
+                raise NotImplementedError(f"{name}() changes a signal that is used elsewhere too")
+            return [each for some in sources for each in some]
+        if target in _FUNCTIONS:
+            layer = _FUNCTIONS[target](*node.args, **node.kwargs)
+            signal = self._signal(_arguments_of(node)[0], f"{name}()")
+            return self._layer(node.name, layer, signal, node, value)
+        stack = node.meta.get("nn_module_stack") or {"": ("", "")}
+        where = list(stack.values())[-1][0].removeprefix("net").strip(".") or "the network"
+        raise NotImplementedError(
+            f"{name}() in forward of {where} has no counterpart in NIR; only sums, torch.flatten "
+            "and avg_pool2d do, and layers"
+        )
+
+    def _item(self, node: fx.Node, value: Any, index: Any) -> Sources | _State | None:
+        import nir
+
+        if value.op == "placeholder":
+            signal = self.env[value][index]
+            name = "input" if len(self.env[value]) == 1 else f"input_{index}"
+            return self._add(name, nir.Input({"input": np.array(self._shape(signal))}), [])
+        sources = self._signal(value, "getitem()")
+        if not isinstance(self.env[value], tuple):
+            raise NotImplementedError(
+                f"getitem() of a signal, [{index}], has no counterpart in NIR"
+            )
+        return sources if index == 0 else _State(f"state {index} of {sources[0]}")
+
+    def _check(self, node: fx.Node) -> None:
+        """Raise if a layer cannot be taken as it is."""
+        path = _path(node)
+        module = self.fetch_attr(str(node.target))
+        where = _where(path, module)
+        if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
+            raise ValueError(f"{where} is in training mode; call eval() on the network first")
+        if not isinstance(module, Last) and path in self.layers:
+            raise NotImplementedError(
+                f"{where} is called twice in forward; a graph of NIR is one time step, in which "
+                "each layer stands at one place"
+            )
+        self.layers[path] = module
+
+    def _call_module(self, node: fx.Node, value: Any) -> Sources:
+        path = _path(node)
+        module: Any = self.layers[path]
+        signal, *states = _arguments_of(node)
+        where = _where(path, module)
+        if isinstance(module, Last):
+            if states:
+                self.last[path] = self._signal(states[0], where)
+            return [path]
+        sources = self._signal(signal, where)
+        for state in states:
+            if isinstance(state, fx.Node) and (state in self.sources or self.env[state].any()):
+                raise NotImplementedError(f"{where} is given a state; export it at rest")
+        if isinstance(module, nn.Identity | _DropoutNd):
+            return sources
+        if isinstance(module, _BatchNorm):
+            return self._fold(path, module, node, sources)
+        try:
+            return self._layer(path or type(module).__name__.lower(), module, sources, node, value)
+        except NotImplementedError as error:
+            raise NotImplementedError(f"{where}: {error}") from None
+
+    def _layer(
+        self, path: str, module: Any, sources: Sources, node: fx.Node, value: Any
+    ) -> Sources:
+        """Add the node of a layer."""
+        import nir
+
+        cls: Any = parametrize.type_before_parametrizations(module)
+        shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
+        if cls in _LAYERS:
+            made = _LAYERS[cls](module, shape, self)
+            made.input_type = {"input": np.array(shape)}
+            return self._add(path, made, sources, out)
+        if cls not in _nir.NEURONS:
+            known = [each.__name__ for each in (*_LAYERS, *_nir.NEURONS)]
+            raise NotImplementedError(f"has no counterpart in NIR; exported are {', '.join(known)}")
+        own = _metadata(module) | ({"unit_r": True} if self.unit_r else {})
+        kind, fields = _nir.fields(module, shape, self.dt, self.unit_r)
+        made = getattr(nir, kind)(**fields, metadata={_nir.KEY: own})
+        if not isinstance(module, RecurrentLIF):
+            return self._add(path, made, sources)
+        spikes = self._add(f"{path}.lif", made, sources)
+        back = self._add(f"{path}.w_rec", _feedback(module, shape, self), spikes, shape)
+        self.edges.append((back[0], spikes[0]))
+        return spikes
+
+    def _fold(self, path: str, norm: Any, node: fx.Node, sources: Sources) -> Sources:
+        """Take a batch normalisation into the layer before it."""
+        import nir
+
+        source = sources[0]
+        signal: Any = node.args[0]
+        made, before = self.nodes[source], self.layers.get(source)
+        alone = len(sources) == 1 and len(signal.users) == 1
+        if not alone or not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
+            raise NotImplementedError(
+                f"{_where(path, norm)} does not stand alone behind a Linear or a convolution, into "
+                "which it could be folded"
+            )
+        if self.lead != 1:  # another dimension would be taken for that of the channels
+            raise NotImplementedError(
+                f"{_where(path, norm)} needs a sample with one batch dimension"
+            )
+        if norm.running_mean is None:
+            raise NotImplementedError(f"{_where(path, norm)} has no running statistics to fold")
+        # y = (x - mean) / sqrt(variance + eps) * weight + bias
+        factor = (norm.running_var.double() + norm.eps).rsqrt()
+        factor = factor if norm.weight is None else factor * norm.weight
+        offset = -norm.running_mean * factor + (0 if norm.bias is None else norm.bias)
+        weight, old = made.weight, getattr(made, "bias", 0.0)
+        made.weight = weight * array(factor).reshape(-1, *[1] * (weight.ndim - 1))
+        made.weight = made.weight.astype(weight.dtype)
+        bias = (old * array(factor) + array(offset)).astype(weight.dtype)
+        if isinstance(made, nir.Linear):
+            self.nodes[source] = nir.Affine(made.weight, bias)
+        else:
+            made.bias, made.metadata = bias, {}
+        self.notes[path] = f"{type(norm).__name__} folded into {source}"
+        return sources
+
+    def _output(self, node: fx.Node, value: Any) -> None:
+        import nir
+
+        result: Any = node.args[0]
+        results: Any = result if isinstance(result, tuple | list) else (result,)
+        states = [r for r in results if isinstance(self.sources.get(r), _State)]
+        signals = [r for r in results if r not in states]
+        for state in states:
+            self.notes[str(self.sources[state])] = "a state that the network returns; left out"
+        for i, signal in enumerate(signals):
+            sources = self._signal(signal, "the output")
+            out = nir.Output({"output": np.array(self._shape(self.env[signal]))})
+            self._add("output" if len(signals) == 1 else f"output_{i}", out, sources)
+        if not signals:
+            raise NotImplementedError("the network returns states only; in NIR spikes are signals")
+
+
+def _trace(module: nn.Module, count: int, args: Any) -> fx.GraphModule:
+    """Record what a network does with its signals."""
+    step = _Step(module, count, args)
+    try:
+        return fx.GraphModule(step, _Tracer().trace(step))
+    except fx.proxy.TraceError as error:
+        raise NotImplementedError(
+            f"forward of {type(module).__name__} depends on values of its input ({error}); a graph "
+            "of NIR is fixed: export a module without such control flow"
+        ) from error
+
+
+def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
+    """Return how many dimensions of a sample come before those of the network's input."""
+    if len(ignore_dims):
+        ignored = sorted(int(dim) % max(sample.dim(), 1) for dim in ignore_dims)
+        if ignored != list(range(len(ignored))) or len(ignored) >= sample.dim():
+            raise ValueError(
+                f"ignore_dims={list(ignore_dims)} of a sample of shape {tuple(sample.shape)}; only "
+                "the first dimensions, such as [0], can be left out"
+            )
+        return len(ignored)
+    for node in traced.graph.nodes:
+        if node.op == "call_module":
+            module: Any = traced.get_submodule(str(node.target))
+            cls = parametrize.type_before_parametrizations(module)
+            dims = _DIMS.get(cls, 0)
+            if isinstance(module, SpikingNeuron):
+                tensors = (*module._parameters.values(), *module._buffers.values())
+                dims = max(t.dim() for t in tensors if t is not None)
+            if dims and sample.dim() - dims in (0, 1):
+                return sample.dim() - dims
+            if dims and cls in _DIMS:
+                raise ValueError(
+                    f"sample_data of shape {tuple(sample.shape)} does not suit {cls.__name__}, "
+                    f"which takes {dims} dimensions and a batch; give the input of one time step"
+                )
+            if cls is nn.Flatten:
+                return min(module.start_dim, 1)
+        elif node.target in _FUNCTIONS:
+            return 1
+    return int(sample.dim() > 1)
+
+
+def export_to_nir(
+    module: nn.Module,
+    sample_data: Tensor | tuple[Tensor, ...],
+    model_name: str = "snntorch",
+    model_fwd_args: Any = [],  # noqa: B006
+    ignore_dims: Any = [],  # noqa: B006
+    *,
+    dt: float = 1e-4,
+    unit_r: bool = False,
+) -> nir.NIRGraph:
+    r"""Return a network as a NIR graph.
+
+    Decays become the time constants whose forward Euler step they are,
+
+    .. math::
+
+        \tau = \frac{dt}{1 - \beta}, \qquad r = \frac{\tau}{dt}, \qquad
+        \tau_{\rm syn} = \frac{dt}{1 - \alpha}, \qquad w_{\rm in} = \frac{\tau_{\rm syn}}{dt} ,
+
+    in float64, so that they come back to the last bit. What NIR cannot say (how a neuron resets,
+    graded spikes, inhibition, the surrogate, which parameters learn) travels in metadata, which
+    :func:`~snntorch.import_nir.import_from_nir` understands; a warning names the neurons that
+    another reader will run differently.
+
+    Layers, sums, ``torch.flatten`` and ``avg_pool2d`` are exported, at any depth of nesting.
+    Normalisation by batch is folded into the layer before it, and dropout vanishes, both in
+    evaluation mode only.
+
+    :param module: a network that one call advances by one time step
+    :param sample_data: an input of one step, with or without a batch; a tuple of such for a network
+        with several inputs. It is run once; the neurons' states are as before
+    :param model_name: name that is kept in the metadata of the graph
+    :param model_fwd_args: what ``forward`` takes after the input
+    :param ignore_dims: dimensions of the sample that are no part of the network's input; found out
+        if empty
+    :param dt: time step in seconds
+    :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
+        spikes are the same
+    :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_nir.import_from_nir`
+    :raises TypeError: ``module`` is no module, or ``sample_data`` no tensor
+    :raises NotImplementedError: a layer or an operation that NIR has not, by its name
+    :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
+        of the wrong shape
+
+    Source: J. E. Pedersen et al., "Neuromorphic intermediate representation: A unified instruction
+    set for interoperable brain-inspired computing", Nature Communications 15 (2024) 8122.
+    """
+    import nir
+
+    from ._engine.unroll import Unroll
+
+    dt = _nir.check_dt(dt)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module is a {type(module).__name__}; an nn.Module is needed")
+    if isinstance(module, Unroll):
+        module = module.net
+    samples = tuple(sample_data) if isinstance(sample_data, tuple | list) else (sample_data,)
+    for sample in samples:
+        if not isinstance(sample, Tensor):
+            raise TypeError(f"sample_data is a {type(sample).__name__}; a tensor is needed")
+    stateful = [each for each in module.modules() if isinstance(each, Stateful)]
+    kept = [dict(each._states) for each in stateful]
+    try:
+        utils.reset(module)
+        traced = _trace(module, len(samples), model_fwd_args)
+        utils.reset(module)
+        builder = _Builder(traced, _leading(traced, samples[0], ignore_dims), dt, unit_r)
+        with torch.no_grad():
+            builder.run(samples)
+    finally:
+        for each, states in zip(stateful, kept, strict=True):
+            each._states = states
+    tensors = [*samples, *module.parameters(), *(b for b in module.buffers() if b.dim())]
+    dtypes = [t.dtype for t in tensors if t.is_floating_point()] or [torch.get_default_dtype()]
+    dtype = reduce(torch.promote_types, dtypes)
+    own = {"dt": dt, "model_name": model_name, "dtype": str(dtype).removeprefix("torch.")}
+    if builder.notes:
+        own["notes"] = {path.replace("/", "_"): note for path, note in builder.notes.items()}
+    edges = [(s, b) for a, b in builder.edges for s in builder.last.get(a, [a])]
+    graph = nir.NIRGraph(builder.nodes, edges, metadata={_nir.KEY: own}, type_check=False)
+    _, report = convert(graph, dt)
+    if differences := report.remarks("elsewhere"):
+        warn(
+            f"a reader that knows only the core of NIR differs at {differences}. "
+            "snntorch.export.report(graph) shows it as a table",
+            stacklevel=2,
+        )
+    if approximations := report.remarks("approximate"):
+        warn(f"this export is approximate; {approximations}", stacklevel=2)
+    return graph

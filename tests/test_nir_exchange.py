@@ -1,0 +1,877 @@
+"""Export to and import from NIR: round trips, real graphs, every node, and what is refused."""
+
+import copy
+import pickle
+import warnings
+from itertools import pairwise
+from pathlib import Path
+
+import nir
+import nir_euler
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import snntorch as snn
+from snntorch import surrogate, utils
+
+DATA = Path(__file__).parent / "data" / "nir"
+STEPS = 60
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.nir"
+
+
+def exported(net, sample, **kwargs):
+    """Export without the warning about other readers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "a reader that knows only the core")
+        return snn.export_to_nir(net, sample, **kwargs)
+
+
+def through_file(net, x, path, **kwargs):
+    nir.write(path, exported(net, x[0], **kwargs))
+    return snn.import_from_nir(path)
+
+
+def spikes_of(out):
+    return out[0] if isinstance(out, tuple) else out
+
+
+def run(net, x):
+    """Return the spikes of a loop over time, and the gradient of each parameter by its name."""
+    utils.reset(net)
+    net.zero_grad()
+    spikes = torch.stack([spikes_of(net(step)) for step in x])
+    weights = torch.linspace(-1, 1, spikes.numel(), dtype=spikes.dtype).reshape(spikes.shape)
+    if spikes.requires_grad:
+        (spikes * weights).sum().backward()
+    return spikes.detach(), {name: p.grad for name, p in net.named_parameters()}
+
+
+def assert_same(net, other, x, gradients=True, busy=(0.05, 0.5)):
+    spikes, grads = run(net, x)
+    others, other_grads = run(other, x)
+    assert busy[0] <= spikes.mean() <= busy[1], f"fires in {spikes.mean():.1%} of the steps"
+    assert (spikes != others).sum() == 0
+    if gradients:
+        assert list(grads) == list(other_grads)
+        for name, grad in grads.items():
+            if grad is None:
+                assert other_grads[name] is None, name
+            else:
+                torch.testing.assert_close(other_grads[name], grad, msg=name)
+
+
+# Round trips ---------------------------------------------------------------------------------
+
+MIXED = torch.linspace(0.6, 1.3, 5)
+LINEAR, ONE = {"linear_features": 5}, {"all_to_all": False, "V": -0.3}
+NEURONS = {
+    "leaky": (snn.Leaky, {}),
+    "synaptic": (snn.Synaptic, {"alpha": 0.4}),
+    "lapicque": (snn.Lapicque, {}),
+    "rleaky": (snn.RLeaky, LINEAR),
+    "rleaky-one": (snn.RLeaky, {"all_to_all": False, "V": MIXED - 1}),
+    "rsynaptic": (snn.RSynaptic, {"alpha": 0.4, **LINEAR}),
+    "rsynaptic-one": (snn.RSynaptic, {"alpha": MIXED / 2, **ONE}),
+}
+LEARN = {"learn_beta": True, "learn_threshold": True}
+SHAPES = {
+    "scalar": {"beta": 0.8},
+    "learnt": {"beta": MIXED * 0.7, "threshold": MIXED} | LEARN,
+    "no-leak": {"beta": torch.tensor([1.0, 1.0, 0.5, 0.0, 0.6])},
+}
+
+
+CASES = [
+    pytest.param(
+        neuron, mechanism, late, shape, marks=[pytest.mark.slow] if shape == "scalar" else []
+    )
+    for neuron in NEURONS
+    for mechanism in ("subtract", "zero", "none")
+    for late in (True, False)
+    for shape in SHAPES
+    if neuron != "lapicque" or (late and shape != "no-leak")  # which it does not have
+]
+
+
+@pytest.mark.parametrize(("neuron", "mechanism", "late", "shape"), CASES)
+def test_every_neuron_comes_back_from_a_file(neuron, mechanism, late, shape, path):
+    cls, kwargs = NEURONS[neuron]
+    kwargs = {**kwargs, **SHAPES[shape], "reset_mechanism": mechanism, "init_hidden": True}
+    if cls is not snn.Lapicque:
+        kwargs["reset_delay"] = late
+    net = nn.Sequential(nn.Linear(4, 5), cls(**kwargs))
+    with torch.no_grad():
+        net[0].weight *= 12 if cls is snn.Lapicque else 1.5
+        net[0].bias.fill_({"none": -0.19, "subtract": 0.05}.get(mechanism, 0.15))
+    x = torch.randn(STEPS, 2, 4)
+    back = through_file(net, x, path)
+    assert type(back) is nn.Sequential and type(back[1]) is cls
+    assert_same(net, back, x)
+
+
+def test_scalars_and_flags_come_back_as_they_were(path):
+    neuron = snn.Leaky(
+        beta=0.9,
+        threshold=0.7,
+        spike_grad=surrogate.SFS(10, B=0.5),
+        inhibition=True,
+        learn_threshold=True,
+        graded_spikes_factor=0.5,
+        init_hidden=True,
+        output=True,
+    )
+    net = nn.Sequential(nn.Linear(4, 5, bias=False), neuron)
+    back = through_file(net, torch.randn(STEPS, 2, 4) * 2, path)
+    assert back[1].spike_grad == surrogate.SFS(10, B=0.5) and back[1].inhibition
+    assert back[0].bias is None and back[1].reset_mechanism == "subtract" and back[1].reset_delay
+    for name, value in net.state_dict().items():
+        assert back.state_dict()[name].shape == value.shape
+        assert torch.equal(back.state_dict()[name], value)
+    assert dict(back[1].named_parameters()).keys() == {"threshold"}
+    assert_same(net, back, torch.randn(STEPS, 2, 4) * 2, busy=(0.01, 0.5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_decays_come_back_to_the_last_bit_without_metadata(dtype, path):
+    beta = torch.rand(1000, dtype=torch.float64).to(torch.float32).to(dtype)
+    net = snn.Synaptic(beta.flip(0), beta, init_hidden=True, reset_delay=False,
+                       reset_mechanism="zero")  # fmt: skip
+    graph = exported(net, torch.zeros(1000, dtype=dtype), dt=1e-3)
+    for each in (graph, *graph.nodes.values()):
+        each.metadata = {}
+    nir.write(path, graph)
+    back = snn.import_from_nir(path, dt=1e-3)[0]
+    assert type(back) is snn.Synaptic
+    assert torch.equal(back.beta, beta.float()) and torch.equal(back.alpha, beta.flip(0).float())
+    assert torch.equal(back.threshold, torch.ones(1000))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_type_of_the_network_comes_back(dtype, path):
+    net = nn.Sequential(nn.Linear(4, 5), snn.Leaky(0.9, init_hidden=True)).to(dtype)
+    x = (torch.randn(STEPS, 2, 4) * 2).to(dtype)
+    back = through_file(net, x, path)
+    assert {t.dtype for t in back.state_dict().values() if t.is_floating_point()} == {dtype}
+    assert_same(net, back, x, gradients=dtype is torch.float64)
+    alone = through_file(net[1:], x, path)
+    assert alone[0].beta.dtype == dtype and torch.equal(alone[0].beta, net[1].beta)
+
+
+class Skip(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) + x
+
+
+CONV = {"conv2d_channels": 3, "kernel_size": (2, 3)}
+IMAGE_NEURONS = {
+    "leaky": (snn.Leaky, {"beta": 0.7}),
+    "synaptic": (
+        snn.Synaptic,
+        {"alpha": 0.3, "beta": torch.linspace(0.3, 0.9, 3).reshape(3, 1, 1)},
+    ),
+    "rleaky": (snn.RLeaky, {"beta": 0.7, **CONV}),
+    "rsynaptic": (snn.RSynaptic, {"alpha": 0.3, "beta": 0.6, **CONV}),
+    "rleaky-one": (
+        snn.RLeaky,
+        {"beta": 0.7, "all_to_all": False, "V": torch.linspace(-0.5, 0.5, 3).reshape(3, 1, 1)},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [True, False], ids=["late", "now"])
+@pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
+@pytest.mark.parametrize("neuron", IMAGE_NEURONS)
+def test_every_neuron_comes_back_among_images_nested_and_with_skips(neuron, mechanism, late, path):
+    cls, kwargs = IMAGE_NEURONS[neuron]
+    kwargs |= {"reset_mechanism": mechanism, "reset_delay": late, "init_hidden": True}
+    kwargs["threshold"] = 0.6 if mechanism == "none" else 0.4
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 3),
+        nn.Sequential(cls(**kwargs), Skip(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1),
+                                                        cls(**kwargs)))),
+        nn.Flatten(),
+        nn.Linear(48, 4),
+        snn.Leaky(0.8, init_hidden=True),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 2, 1, 6, 6) + 0.2
+    with torch.no_grad():  # the last layer is driven by currents around 0
+        currents = torch.stack([net[:4](step) for step in x])
+        net[3].bias.sub_(currents.mean((0, 1))).div_(currents.std())
+        net[3].weight.div_(currents.std())
+    back = through_file(net, x, path)
+    assert sum(type(each) is cls for each in back.modules()) == 2 + (cls is snn.Leaky)
+    assert_same(net, back, x)
+
+
+@pytest.mark.parametrize("beta", [0.9, 1.0])
+def test_unit_resistance_gives_the_same_spikes_with_and_without_metadata(beta, path):
+    net = nn.Sequential(
+        nn.Linear(4, 5), snn.Leaky(beta, MIXED, reset_mechanism="zero", init_hidden=True),
+        nn.Linear(5, 3), snn.Synaptic(0.5, 0.7, reset_mechanism="zero", reset_delay=False,
+                                      init_hidden=True),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 2, 4) + 0.3
+    graph = exported(net, x[0], unit_r=True)
+    nir.write(path, graph)
+    assert_same(net, snn.import_from_nir(path), x)
+    for each in (graph, *graph.nodes.values()):
+        each.metadata = {}
+        assert np.all(getattr(each, "r", 1) == 1)
+    assert_same(net, snn.import_from_nir(graph), x, gradients=False)
+
+
+class ConvNet(nn.Module):
+    """Convolutions, pooling, a skip, functional operations, neurons that return states."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(1, 0), groups=2)
+        self.lif1 = snn.Leaky(beta=torch.rand(4, 1, 1), threshold=0.4)
+        self.same = nn.Conv2d(4, 4, 3, padding="same", dilation=2, bias=False)
+        self.lif2 = snn.RLeaky(beta=0.8, conv2d_channels=4, kernel_size=(2, 3), threshold=0.5)
+        self.block = nn.ModuleDict(
+            {"fc": nn.Linear(48, 8), "drop": nn.Dropout(), "lif": snn.Synaptic(0.5, 0.8, 0.4)}
+        )
+
+    def forward(self, x, mem=None):
+        spk, mem = self.lif1(self.conv(x), mem)
+        spk, _ = self.lif2(self.same(spk) + spk)
+        spk = torch.flatten(F.avg_pool2d(spk, (2, 4), stride=(2, 2), padding=(0, 2)), 1)
+        spk, _, mem = self.block["lif"](self.block["drop"](self.block["fc"](spk)))
+        return spk, mem
+
+
+def test_a_class_with_skips_and_functions_comes_back(path):
+    net, x = ConvNet().eval(), torch.randn(STEPS, 2, 2, 8, 8) + 0.3
+    back = through_file(net, x, path)
+    assert isinstance(back, torch.fx.GraphModule)
+    assert_same(net, back, x)
+    # A second trip, of the fx.GraphModule.
+    assert_same(net, through_file(back, x, path), x)
+
+
+def test_nested_chains_keep_their_structure_and_lose_what_vanishes(path):
+    net = nn.Sequential(
+        nn.Conv1d(2, 3, 3, stride=2, padding=1, dilation=2, bias=False),
+        nn.Sequential(
+            nn.Identity(), nn.Sequential(snn.Leaky(0.8, threshold=0.5, init_hidden=True))
+        ),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Sequential(
+            nn.Linear(12, 6), snn.RSynaptic(0.3, 0.6, linear_features=6, init_hidden=True)
+        ),
+    ).eval()
+    x = torch.randn(STEPS, 3, 2, 10) + 0.2
+    back = through_file(net, x, path)
+    assert isinstance(back, nn.Sequential)
+    assert back.state_dict().keys() == net.state_dict().keys()
+    assert_same(net, back, x)
+
+
+def test_feedback_without_bias_and_images_that_feed_back(path):
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3),
+        snn.RSynaptic(0.5, 0.7, conv2d_channels=2, kernel_size=2, init_hidden=True, threshold=0.7),
+        nn.AvgPool2d(2, divisor_override=1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+        snn.RLeaky(0.8, linear_features=5, init_hidden=True, reset_mechanism="zero"),
+    )
+    net[5].recurrent = nn.Linear(5, 5, bias=False)
+    x = torch.randn(STEPS, 3, 1, 6, 6) + 0.2
+    assert_same(net, through_file(net, x, path), x)
+
+
+def test_batch_norm_is_folded(path):
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), snn.Leaky(0.9, 0.5, init_hidden=True),
+        nn.Flatten(), nn.Linear(48, 5), nn.BatchNorm1d(5), snn.Leaky(0.9, 0.5, init_hidden=True),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 4, 1, 6, 6) * 2 + 0.5
+    net(x[0])
+    net = net.double().eval()
+    back = through_file(net, x.double(), path)
+    assert not any(isinstance(each, nn.BatchNorm2d | nn.BatchNorm1d) for each in back.modules())
+    assert_same(net, back, x.double(), gradients=False)
+
+
+class TwoByTwo(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(2, 4)
+        self.lif = snn.Leaky(0.8, init_hidden=True, threshold=0.5)
+
+    def forward(self, x, y):
+        current = self.a(x) + self.b(y)
+        return self.lif(current), current
+
+
+def test_two_inputs_and_two_outputs(path):
+    net, x, y = TwoByTwo(), torch.randn(STEPS, 2, 3), torch.randn(STEPS, 2, 2)
+    nir.write(path, exported(net, (x[0], y[0])))
+    back = snn.import_from_nir(path)
+    for step in zip(x, y, strict=True):
+        for ours, theirs in zip(net(*step), back(*step), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_the_sample_may_have_a_batch_or_not():
+    net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True))
+    for sample in (torch.zeros(3), torch.zeros(1, 3), torch.zeros(7, 3)):
+        assert exported(net, sample).nodes["input"].output_type["output"].tolist() == [3]
+    alone = snn.Leaky(0.9, init_hidden=True)
+    for sample, dims, size in [
+        (torch.zeros(5, 3), [], [3]),
+        (torch.zeros(3), [], [3]),
+        (torch.zeros(5, 4, 3), [0], [4, 3]),
+        (torch.zeros(5, 4, 3), [0, 1], [3]),
+    ]:
+        graph = exported(alone, sample, ignore_dims=dims)
+        assert graph.nodes["input"].output_type["output"].tolist() == size
+        assert graph.nodes["leaky"].tau.shape == tuple(size)
+    with pytest.raises(ValueError, match=r"ignore_dims=\[1\] of a sample of shape \(5, 4, 3\)"):
+        exported(alone, torch.zeros(5, 4, 3), ignore_dims=[1])
+
+
+def test_flatten_counts_without_whatever_is_no_part_of_a_sample():
+    for sample, layer, dims, expected in [
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(), [], (0, -1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(2, 3), [], (1, -1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(-3, -2), [], (0, 1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(2), [0, 1], (0, -1)),
+        (torch.zeros(2, 3, 4), nn.Flatten(0), [], (0, -1)),
+    ]:
+        node = exported(layer, sample, ignore_dims=dims).nodes["flatten"]
+        assert (node.start_dim, node.end_dim) == expected
+
+
+def test_export_leaves_the_network_as_it_was():
+    net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True))
+    net(torch.ones(1, 3))
+    before = net[1].mem
+    exported(net, torch.zeros(4, 3))
+    assert net[1].mem is before
+
+
+# Real graphs ---------------------------------------------------------------------------------
+
+
+def test_the_published_trace_of_lif_norse():
+    x, membrane, spikes = torch.from_numpy(np.loadtxt(DATA / "lif_snntorch.csv", delimiter=",")).T
+    net = snn.import_from_nir(DATA / "lif_norse.nir")
+    net[1].output = True
+    out, mem = snn.unroll(net, x.float()[:, None, None])
+    assert out.flatten().nonzero().flatten().tolist() == [460, 510, 710, 760]
+    assert (out.flatten() != spikes).sum() == 0
+    assert (mem.flatten() - membrane).abs().max() < 1e-6
+
+
+def against_euler(source, x, late=(), dt=1e-4, **kwargs):
+    """Return imported and reference output of a graph with one input and one output."""
+    graph = nir.read(source) if isinstance(source, Path) else source
+    net = snn.import_from_nir(source, dt=dt, dtype=torch.float64, **kwargs)
+    (name,) = graph.inputs
+    (expected,) = nir_euler.run(graph, {name: x}, dt, late).values()
+    with torch.no_grad():
+        ours = torch.stack([net(step[None])[0] for step in torch.as_tensor(x).double()])
+    return ours.numpy(), expected
+
+
+def test_two_lif_neurons_with_a_resting_potential():
+    ours, expected = against_euler(DATA / "two_lif_neurons.nir", np.ones((2000, 1)) * 0.7)
+    assert (ours != expected).sum() == 0
+    first = snn.import_from_nir(DATA / "two_lif_neurons.nir")[:2]
+    # Without input v_leak = 1.2 makes it fire each tau log(1.2 / 0.2) = 17.9 ms.
+    assert snn.unroll(first, torch.zeros(2000, 1, 1)).sum() == 11
+
+
+def test_braille_with_feedback():
+    rng = np.random.default_rng(0)
+    x = (rng.random((256, 12)) < 0.3).astype(float)
+    late = [("lif1.lif", "lif1.w_rec")]
+    ours, expected = against_euler(DATA / "braille_noDelay_noBias_subtract.nir", x, late)
+    assert 0.02 < expected.mean() < 0.5 and (ours != expected).sum() == 0
+    assert type(snn.import_from_nir(DATA / "braille_noDelay_noBias_subtract.nir").lif1) is (
+        snn.RSynaptic
+    )
+
+
+def test_a_cycle_between_layers():
+    rng = np.random.default_rng(0)
+    graph = nir.read(DATA / "feedback_graph.nir")
+    x, dt = rng.standard_normal((300, 3)), 1e-3
+    spikes = copy.deepcopy(graph)  # the same with the spikes of the hidden layer as output
+    spikes.nodes["output_probe"] = nir.Output(np.array([2000]))
+    spikes.edges = [e for e in graph.edges if e[1] != "output_probe"] + [("state", "output_probe")]
+    del spikes.nodes["output_probe_conn_weights"], spikes.nodes["input"]
+    spikes.edges.remove(("state", "output_probe_conn_weights"))
+    spikes.nodes["input"] = nir.Input(np.array([2000]))
+    spikes.edges.append(("input", "state"))
+    late = [("state", "feedback_weights")]
+    ours, expected = against_euler(spikes, np.zeros((300, 2000)), late, dt)
+    assert 0.01 < expected.mean() < 0.5 and (ours != expected).sum() == 0
+    ours, expected = against_euler(graph, x, late, dt)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
+# Every node ----------------------------------------------------------------------------------
+
+N = 6
+
+
+def mixed(low, high, seed):
+    return np.random.default_rng(seed).uniform(low, high, N)
+
+
+TAU, TAU_SYN = mixed(3e-4, 4e-3, 1), mixed(2e-4, 2e-3, 2)
+V = {"v_threshold": mixed(0.2, 0.6, 3), "v_reset": mixed(-0.3, 0.1, 4)}
+LEAK, R = mixed(-0.5, 0.5, 5), mixed(1, 4, 6)
+ZERO = np.zeros(N)
+
+
+def second(cls, **kwargs):
+    return cls(tau_syn=TAU_SYN, tau_mem=TAU, r=R, v_leak=LEAK, w_in=mixed(2, 6, 7), **kwargs)
+
+
+NODES = {
+    "LIF": nir.LIF(TAU, R, LEAK, **V),
+    "LIF-plain": nir.LIF(TAU, np.ones(N) * 4, ZERO, V["v_threshold"]),
+    "LIF-inverting": nir.LIF(TAU, -8 * R, ZERO, V["v_threshold"]),
+    "LIF-ints": nir.LIF(TAU, np.full(N, 9), np.zeros(N, int), np.ones(N, int), np.zeros(N, int)),
+    "IF": nir.IF(R * 1e3, **V),
+    "IF-r1": nir.IF(np.ones(N), V["v_threshold"]),
+    "LI": nir.LI(TAU, R, LEAK),
+    "I": nir.I(R * 1e3),
+    "CubaLIF": second(nir.CubaLIF, **V),
+    "CubaLIF-plain": nir.CubaLIF(TAU_SYN, TAU, R, ZERO, V["v_threshold"], w_in=2.0),
+    "CubaLI": second(nir.CubaLI),
+    "Threshold": nir.Threshold(V["v_threshold"]),
+    "Scale": nir.Scale(R),
+    "Delay": nir.Delay(np.array([0, 1, 2, 3, 0, 5]) * 1e-4),
+}
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_every_node_equals_forward_euler(kind, path):
+    graph = nir.NIRGraph.from_list(NODES[kind])
+    x = np.random.default_rng(8).standard_normal((STEPS, N)) + 0.3
+    ours, expected = against_euler(graph, x)
+    if hasattr(NODES[kind], "v_threshold"):
+        assert 0.05 < expected.mean() < 0.6
+        assert (ours != expected).sum() == 0
+    else:
+        assert expected.std() > 0.1
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+    # What was imported is exported again.
+    net = snn.import_from_nir(graph, dtype=torch.float64)
+    nir.write(path, exported(net, torch.zeros(1, N, dtype=torch.float64)))
+    again, _ = against_euler(path, x)
+    np.testing.assert_array_equal(again, ours)
+
+
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+def test_another_start_changes_nothing_but_the_start(kind):
+    net = snn.import_from_nir(nir.NIRGraph.from_list(NODES[kind]), dtype=torch.float64)
+    net[0].mem_0.copy_(torch.from_numpy(LEAK - V["v_reset"]))  # v = v_leak
+    resting = net(torch.zeros(1, N, dtype=torch.float64))
+    fires = torch.from_numpy(V["v_threshold"] < LEAK)
+    assert torch.equal(resting[0].bool(), fires)
+    stays = torch.from_numpy(LEAK - V["v_reset"]) * ~fires
+    torch.testing.assert_close(net[0].mem[0], stays)
+    node = exported(net, torch.zeros(1, N, dtype=torch.float64)).nodes[kind.lower()]
+    for name in {"tau", "tau_mem", "tau_syn", "v_leak", *V} & vars(node).keys():
+        np.testing.assert_allclose(getattr(node, name), getattr(NODES[kind], name), rtol=1e-9)
+
+
+IMAGES = {
+    "Conv2d": nir.Conv2d((7, 5), np.random.default_rng(0).standard_normal((4, 1, 3, 2)), (2, 1),
+                         (1, 0), (1, 2), 2, np.arange(4.0)),
+    "Conv2d-same": nir.Conv2d((7, 5), np.random.default_rng(0).standard_normal((4, 2, 3, 3)), 1,
+                              "same", 1, 1, np.arange(4.0)),
+    "SumPool2d": nir.SumPool2d(np.array([2, 3]), np.array([2, 1]), np.array([1, 1])),
+    "AvgPool2d": nir.AvgPool2d(np.array([3, 2]), np.array([1, 2]), np.array([1, 0])),
+    "Flatten": nir.Flatten(np.array([2, 7, 5]), 0, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_every_layer_of_images_equals_loops(kind):
+    x = np.random.default_rng(1).standard_normal((3, 2, 7, 5))
+    nodes = {"in": nir.Input(np.array(x.shape[1:])), "layer": IMAGES[kind]}
+    edges = [("in", "layer"), ("layer", "out")]
+    out = nir_euler.STEPS[type(IMAGES[kind]).__name__](IMAGES[kind], x[0], {}, 1.0)
+    nodes["out"] = nir.Output(np.array(out.shape))
+    ours, expected = against_euler(nir.NIRGraph(nodes, edges, type_check=False), x)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
+def test_conv1d_equals_loops():
+    weight = np.random.default_rng(0).standard_normal((3, 2, 4))
+    node = nir.Conv1d(9, weight, 2, 1, 2, 1, np.arange(3.0))
+    x = np.random.default_rng(1).standard_normal((3, 2, 9))
+    ours, expected = against_euler(nir.NIRGraph.from_list(node), x)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
+def cycle(*late, **nodes):
+    """Return a graph of N neurons per node: in -> a, the last node -> out, and ``late`` edges."""
+    names = list(nodes)
+    ends = {"input": nir.Input(np.array([N])), "output": nir.Output(np.array([N]))}
+    edges = [("input", names[0]), *pairwise(names), (names[-1], "output"), *late]
+    return nir.NIRGraph({**ends, **nodes}, edges)
+
+
+def weight(seed):
+    return nir.Affine(np.random.default_rng(seed).standard_normal((N, N)) * 0.4, mixed(0, 0.2, 9))
+
+
+@pytest.mark.parametrize(
+    ("graph", "late"),
+    [
+        # A feedback that RLeaky does not express: the neuron rests elsewhere than it resets.
+        (cycle(("w", "lif"), lif=NODES["LIF"], w=weight(0)), ("lif", "w")),
+        # Two layers, cut behind the one that is farther from the input.
+        (cycle(("w", "a"), a=NODES["LIF"], v=weight(1), b=NODES["CubaLIF"], w=weight(2)),
+         ("b", "w")),
+        # Feedback to itself without a weight, and through a delay.
+        (cycle(("lif", "lif"), lif=NODES["LIF-plain"]), ("lif", "lif")),
+        (cycle(("d", "lif"), lif=NODES["LIF-plain"], d=NODES["Delay"]), ("lif", "d")),
+    ],
+)  # fmt: skip
+def test_cycles_equal_forward_euler(graph, late, path):
+    # The last node of the cycle is read out undelayed in the reference, so read the neuron.
+    graph.edges = [(late[0], b) if b == "output" else (a, b) for a, b in graph.edges]
+    x = np.random.default_rng(8).standard_normal((STEPS, N)) + 0.3
+    nir.write(path, graph)
+    ours, expected = against_euler(path, x, [late])
+    assert 0.05 < expected.mean() < 0.6 and (ours != expected).sum() == 0
+    net = snn.import_from_nir(path, dtype=torch.float64)
+    copies = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
+    nir.write(path, exported(net, torch.zeros(2, N, dtype=torch.float64)))
+    for other in (*copies, snn.import_from_nir(path)):
+        again = torch.stack([other(step) for step in torch.from_numpy(x)[:, None]])
+        np.testing.assert_array_equal(again[:, 0].detach(), ours)
+
+
+def test_nested_graphs_are_put_in_place(path):
+    inner = cycle(("w", "lif"), lif=NODES["LIF-plain"], w=weight(0))
+    inner.edges = [("lif", "output") if b == "output" else (a, b) for a, b in inner.edges]
+    outer = nir.NIRGraph.from_list(nir.Scale(R), inner, weight(3), copy.deepcopy(inner))
+    nir.write(path, outer)
+    net = snn.import_from_nir(path, dtype=torch.float64)
+    assert [type(each) for each in net.modules()].count(snn.RLeaky) == 2
+    x = np.random.default_rng(8).standard_normal((STEPS, N)) + 0.3
+    before = x * R
+    for _ in range(2):
+        expected = nir_euler.run(inner, {"input": before}, 1e-4, [("lif", "w")])["output"]
+        before = expected @ weight(3).weight.T + weight(3).bias
+    ours = torch.stack([net(step) for step in torch.from_numpy(x)[:, None]])[:, 0]
+    assert 0.05 < expected.mean() < 0.6 and (ours.detach().numpy() != expected).sum() == 0
+
+
+def test_any_name_of_a_node_will_do(path):
+    names = ["in", "class", "training", "graph", "1", "a b", "a.b", "a", "forward", "é"]
+    nodes = {"None": nir.Input(np.array([N])), "out": nir.Output(np.array([N]))}
+    nodes |= {name: nir.Scale(mixed(0.5, 1.5, i)) for i, name in enumerate(names)}
+    line = ["None", *names, "out"]
+    chain, skips = list(pairwise(line)), [("None", "graph"), ("in", "out")]
+    x = np.random.default_rng(0).standard_normal((3, N))
+    for edges in (chain, chain + skips):
+        nir.write(path, nir.NIRGraph(nodes, edges))
+        ours, expected = against_euler(path, x)
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
+# An ordinary module --------------------------------------------------------------------------
+
+
+def test_an_imported_network_is_an_ordinary_module(path):
+    net = nn.Sequential(
+        nn.Linear(4, 20), snn.Leaky(0.9, init_hidden=True),
+        nn.Linear(20, 5), snn.RSynaptic(0.4, 0.8, linear_features=5, init_hidden=True),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 3, 4) + 0.4
+    back = through_file(net, x, path)
+    expected, _ = run(net, x)
+    plan = snn.explain(back, x)
+    assert [stage.how for stage in plan] == ["fold", "scan", "fold", "scan"]
+    assert {stage.backend for stage in plan if stage.how == "scan"} == {"numba"}
+    for other in (back, pickle.loads(pickle.dumps(back)), copy.deepcopy(back)):
+        assert torch.equal(snn.unroll(other, x), expected)
+        assert torch.equal(snn.unroll(other, x[:, :1]), expected[:, :1])
+    assert back[1].mem.abs().sum() > 0
+    utils.reset(back)
+    assert back[1].mem.abs().sum() == 0
+    optimiser = torch.optim.Adam(back.parameters(), lr=0.003)
+    losses = []
+    for _ in range(20):
+        optimiser.zero_grad()
+        loss = (snn.unroll(back, x).mean(0) - 0.5).square().mean()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_foreign_neurons_scan_too():
+    net = snn.import_from_nir(nir.NIRGraph.from_list(weight(0), NODES["LIF"], NODES["CubaLIF"]))
+    x = torch.randn(STEPS, 3, N)
+    assert [stage.how for stage in snn.explain(net, x)] == ["fold", "scan", "scan"]
+    assert torch.equal(snn.unroll(net, x), run(net, x)[0])
+
+
+def test_reset_reaches_what_waits_in_a_cycle_or_a_delay():
+    graph = cycle(("d", "lif"), lif=NODES["LIF-plain"], d=NODES["Delay"])
+    net, x = snn.import_from_nir(graph), torch.randn(STEPS, 2, N) + 0.3
+    first = run(net, x)[0]
+    assert torch.equal(run(net, x)[0], first)
+    assert torch.equal(run(net, x[:, :1])[0], first[:, :1])
+
+
+# What is told --------------------------------------------------------------------------------
+
+
+def test_export_warns_of_what_other_readers_do():
+    net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.9, init_hidden=True),
+                        nn.Linear(2, 2), snn.Leaky(0.9, init_hidden=True))  # fmt: skip
+    with pytest.warns(UserWarning, match="differs at 1, 3: resets to v_reset, where this neuron "):
+        graph = snn.export_to_nir(net, torch.zeros(1, 3))
+    table = str(snn.export.report(graph))
+    assert table.splitlines()[0].split() == ["node", "NIR", "here", "remarks"]
+    assert "1       LIF     Leaky   elsewhere: resets to v_reset" in table
+    net[1].reset_mechanism = net[3].reset_mechanism = "zero"
+    snn.export_to_nir(net, torch.zeros(1, 3))  # no warning
+
+
+def test_import_warns_of_what_is_approximate():
+    graph = nir.NIRGraph.from_list(nir.Delay(np.array([1.4e-4])))
+    with pytest.warns(UserWarning, match=r"delay: its delay is rounded to \[1.\] steps"):
+        snn.import_from_nir(graph)
+    assert "rounded" in str(snn.export.report(graph))
+    net = snn.Leaky(0.9, spike_grad=lambda u: (u > 0).float(), init_hidden=True,
+                    reset_mechanism="zero")  # fmt: skip
+    with pytest.warns(UserWarning, match="leaky: its spike_grad is a function, which is not carr"):
+        snn.export_to_nir(net, torch.zeros(3))
+
+
+def test_metadata_that_no_longer_fits_gives_way():
+    net = nn.Sequential(snn.Leaky(0.9, init_hidden=True))
+    graph = exported(net, torch.zeros(2, 3))
+    graph.nodes["0"].tau *= 2
+    graph.nodes["0"].r *= 2
+    with pytest.warns(UserWarning, match="0: was a Leaky, but was changed since"):
+        back = snn.import_from_nir(graph)
+    torch.testing.assert_close(back[0].beta, torch.full((3,), 0.95))
+    assert back[0].reset_mechanism == "zero"
+
+
+def test_a_picture_shows_every_node_and_edge():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    graph = cycle(("w", "lif"), lif=NODES["LIF"], w=weight(0))
+    ax = snn.export.draw(graph)
+    texts = [text.get_text() for text in ax.texts]
+    assert sorted(t.splitlines()[0] for t in texts if t) == sorted(graph.nodes)
+    arrows = [text.arrow_patch for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert [a.get_linestyle() for a in arrows].count("--") == 1 and len(arrows) == len(graph.edges)
+    plt.close(ax.figure)
+
+
+# Refused -------------------------------------------------------------------------------------
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Reads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lif, self.fc = snn.Leaky(0.9), nn.Linear(3, 3)
+
+    def forward(self, x):
+        _, mem = self.lif(x)
+        return self.fc(mem)
+
+
+class Looping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lif = snn.Leaky(0.9, init_hidden=True)
+
+    def forward(self, x):
+        for _ in range(3):
+            out = self.lif(x)
+        return out
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+
+    def forward(self, x):
+        y = self.fc(x)
+        y.add_(x)
+        return y
+
+
+def chain(*layers):
+    return nn.Sequential(nn.Linear(3, 3), *layers)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (chain(Doubled()), r"mul\(\) in forward of 1 has no counterpart"),
+        (chain(nn.Sequential(nn.ReLU())), r"layer '1.0' \(ReLU\): has no counterpart in NIR"),
+        (chain(snn.Alpha(0.9, 0.8, init_hidden=True)), r"layer '1' \(Alpha\): has no counterpart"),
+        (chain(snn.SLSTM(3, 4, init_hidden=True)), r"layer '1' \(SLSTM\): has no counterpart"),
+        (chain(snn.Leaky(0.9, init_hidden=True, state_quant=torch.round)), "'1' .*state_quant"),
+        (chain(nn.ReLU(), nn.BatchNorm1d(3)).eval(), "ReLU"),
+        (nn.Sequential(nn.BatchNorm1d(3)).eval(), r"'0' \(BatchNorm1d\) does not stand alone"),
+        (InPlace(), r"add_\(\) changes a signal that is used elsewhere"),
+        (Branching(), "forward of Branching depends on values of its input"),
+        (Reads(), "layer 'fc' .* takes state 1 of lif; in NIR only spikes are signals"),
+        (Looping(), r"layer 'lif' \(Leaky\) is called twice"),
+    ],
+)
+def test_export_refuses_by_name(net, message):
+    with pytest.raises(NotImplementedError, match=message):
+        exported(net, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), "padding_mode='circular'"),
+        (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode=True"),
+        (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad=False"),
+        (nn.MaxPool2d(2), r"layer '0' \(MaxPool2d\): has no counterpart"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(0)), "start_dim=0 flattens the batch"),
+    ],
+)
+def test_export_refuses_layers_of_images(layer, message):
+    with pytest.raises(NotImplementedError, match=message):
+        exported(nn.Sequential(layer), torch.ones(2, 1, 5, 5))
+
+
+def test_batch_norm_is_not_folded_along_another_dimension():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).eval()
+    with pytest.raises(NotImplementedError, match="needs a sample with one batch dimension"):
+        exported(net, torch.zeros(5, 4, 3), ignore_dims=[0, 1])
+
+
+def test_export_refuses_what_is_no_sample():
+    with pytest.raises(ValueError, match=r"layer '0' \(Linear\) does not take .* sample_data:"):
+        exported(chain(), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"sample_data of shape \(9, 2, 3\) does not suit Linear"):
+        exported(chain(), torch.zeros(9, 2, 3))
+    with pytest.raises(TypeError, match="sample_data is a ndarray"):
+        exported(chain(), np.zeros(3))
+    with pytest.raises(TypeError, match="module is a function"):
+        exported(chain, torch.zeros(3))
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(3)])
+def test_export_refuses_training_mode(layer):
+    with pytest.raises(ValueError, match=r"layer '1' \(\w+\) is in training mode; call eval"):
+        exported(chain(layer), torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("dt", [0, -1e-4, float("nan"), "1"])
+def test_a_time_step_must_be_positive(dt):
+    for call in (snn.import_from_nir, lambda graph, dt: exported(chain(), torch.ones(3), dt=dt)):
+        with pytest.raises(ValueError, match=f"dt={dt!r} must be a positive number"):
+            call(nir.NIRGraph.from_list(NODES["LIF"]), dt=dt)
+
+
+class Strange(nir.NIRNode):
+    def __init__(self):
+        self.input_type = self.output_type = {"input": np.array([N])}
+        self.metadata = {}
+
+
+def graph_of(*edges, **nodes):
+    ends = {"in": nir.Input(np.array([N])), "out": nir.Output(np.array([N]))}
+    return nir.NIRGraph({**ends, **nodes}, list(edges), type_check=False)
+
+
+LIF = NODES["LIF-plain"]
+THROUGH = [("in", "a"), ("a", "out")]
+
+
+@pytest.mark.parametrize(
+    ("graph", "error", "message"),
+    [
+        (graph_of(*THROUGH, a=Strange()), NotImplementedError, "'a' is of the type Strange, which"),
+        (graph_of(("a", "out"), a=LIF), ValueError, r"no edge leads into node 'a' \(LIF\)"),
+        (graph_of(("in", "a"), a=LIF), ValueError, r"no edge leads into node 'out' \(Output\)"),
+        (graph_of(("in", "out"), ("a", "a"), a=LIF), ValueError, "falls into parts .*'a'"),
+        (graph_of(*THROUGH, ("b", "out"), a=LIF), ValueError, "names 'b', but the nodes are"),
+        (graph_of(*THROUGH, ("in", "a"), a=LIF), ValueError, "stands there twice"),
+        (graph_of(*THROUGH, ("b", "b"), ("b", "out"), a=LIF, b=nir.Scale(R)), ValueError,
+         r"\['b', 'out'\] form or follow a cycle without any neuron"),
+        (graph_of(*THROUGH, a=nir.Linear(np.ones((N, 4)))), ValueError,
+         r"node 'a' \(Linear\) does not take the shape \(6,\)"),
+        (graph_of(*THROUGH, a=nir.Linear(np.ones((4, N)))), ValueError,
+         r"node 'out' \(Output\) does not take the shape \(4,\) of \['a'\]; it takes \(6,\)"),
+        (graph_of(*THROUGH, ("in", "b"), ("b", "out"), a=LIF, b=nir.Linear(np.ones((4, N)))),
+         ValueError, r"the signals into node 'out' differ in shape"),
+        (graph_of(*THROUGH, a=nir.Delay(-np.ones(N))), ValueError, r"\(Delay\): a negative delay"),
+        (nir.NIRGraph({"a": LIF}, [("a", "a")], type_check=False), ValueError, "no Input node"),
+        ([], TypeError, "graph is a list; a nir.NIRGraph or a path is needed"),
+    ],
+)  # fmt: skip
+def test_import_refuses_with_one_clear_error(graph, error, message):
+    with pytest.raises(error, match=message):
+        snn.import_from_nir(graph)
+
+
+def test_import_refuses_a_wrong_time_step():
+    with pytest.raises(ValueError, match=r"'1' \(LIF\): a time constant of 0.0025 s .* dt=1 s"):
+        snn.import_from_nir(DATA / "lif_norse.nir", dt=1)
+    graph = exported(chain(snn.Leaky(0.9, init_hidden=True)), torch.zeros(3), dt=1e-3)
+    with pytest.raises(
+        ValueError, match=r"dt=0.0001, but the graph was exported for steps of 0.00"
+    ):
+        snn.import_from_nir(graph)
+
+
+def test_unreadable_files_name_file_and_cause(path):
+    with pytest.raises(ValueError, match=r"unreadable_early_lif.nir: node '1' \(LIF\) cannot"):
+        snn.import_from_nir(DATA / "unreadable_early_lif.nir")
+    with pytest.raises(ValueError, match=r"lif_snntorch.csv cannot be read as a NIR file: .*"):
+        snn.import_from_nir(DATA / "lif_snntorch.csv")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.nir"):
+        snn.import_from_nir(path.with_name("nowhere.nir"))
+    import h5py
+
+    nir.write(path, nir.NIRGraph.from_list(LIF))
+    with h5py.File(path, "r+") as file:
+        del file["node/nodes/lif/type"]
+        file["node/nodes/lif/type"] = "Izhikevich"
+    with pytest.raises(NotImplementedError, match=r"net.nir: node 'lif' is of the type Izhikevich"):
+        snn.import_from_nir(path)
