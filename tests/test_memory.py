@@ -2,6 +2,9 @@
 
 import concurrent.futures
 import gc
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -133,3 +136,43 @@ def test_one_layer_alone_and_views_are_not_cut(monkeypatch):
     assert unroll._pieces([nn.Linear(4, 4)], x) == 1
     assert unroll._pieces([nn.Flatten(), nn.Linear(4, 4), nn.Identity()], x) == 1
     assert unroll._pieces([nn.Linear(4, 4), nn.ReLU()], x) == 6
+
+
+PEAK = """
+import sys
+import torch
+from torch import nn
+import snntorch as snn
+from snntorch import utils
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
+
+torch.set_num_threads(1)
+net = nn.Sequential(
+    nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), snn.Leaky(0.9, init_hidden=True),
+    nn.Flatten(), nn.Linear(32 * 13 * 13, 10), snn.Leaky(0.9, init_hidden=True),
+)
+x = torch.rand(200, 8, 1, 28, 28)
+with torch.no_grad():
+    snn.unroll(net, x[:2])
+    before = peak()
+    if sys.argv[1] == "loop":
+        utils.reset(net)
+        torch.stack([net(step) for step in x])
+    else:
+        snn.unroll(net, x)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_without_a_graph_the_peak_is_bounded():
+    loop, ours = (
+        int(subprocess.run([sys.executable, "-c", PEAK, way], check=True, stdout=-1).stdout)
+        for way in ("loop", "unroll")
+    )
+    outputs = 2 * 200 * 8 * 32 * 13 * 13 * 4 >> 20  # of the first neurons, with their membrane
+    assert ours <= loop + outputs + 64
