@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Sequence
 
@@ -10,8 +11,10 @@ from torch import Tensor
 
 # Below, the C library recycles by itself; above, it returns each block to the system.
 LEAST = 1 << 20
-# How much memory may wait for its next use.
+# How much memory may wait for its next use: a sixteenth of the machine's.
 LIMIT = 1 << 29
+if hasattr(os, "sysconf"):
+    LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16
 
 # Blocks that wait, by address, the longest first. Taking and giving are single operations on the
 # dictionary: a block may come back from any thread at any time.
