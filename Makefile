@@ -60,7 +60,7 @@ $(PEER)/ready: .venv/torch
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/pip install --quiet "$(TORCH)"
 	$(PEER)/bin/pip install --quiet --constraint .venv/torch snntorch==1.0.0 \
-		numpy pandas matplotlib nir nirtorch pytest
+		numpy pandas matplotlib nir nirtorch pytest pytest-timeout
 	touch $@
 
 $(JELLY)/ready: .venv/torch
@@ -82,7 +82,7 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 $(INTEROP)/ready: .venv/torch pyproject.toml
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install --quiet "$(TORCH)"
-	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch --editable . pytest \
+	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch --editable . pytest pytest-timeout \
 		norse==1.1.0 sinabs==3.1.3 spikingjelly==2.0.0
 	$(INTEROP)/bin/pip install --quiet --no-deps nir==1.0.8 nirtorch==2.6
 	touch $@

@@ -7,10 +7,20 @@ where every test must fail.
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
+
+import snntorch
 
 
 def run(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    """Run code in a new process, with the package of this one."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(snntorch.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
