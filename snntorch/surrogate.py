@@ -30,6 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor, exp
 
+from ._torch import finite, is_written_out, on_ipu
+
 SpikeFunction = Callable[[Tensor], Tensor]
 
 
@@ -55,6 +57,7 @@ class SurrogateFunction(torch.autograd.Function):
     generate_vmap_rule = True
     _defaults: tuple[Any, ...] = ()
     _by_slope = True  # whether backward is the slope times the gradient, and nothing else
+    _has_slope = True  # whether backward is linear in the gradient, with that slope
     _forward_mode: type[SurrogateFunction]
 
     def __new__(cls, *parameters: Any) -> SpikeGrad:  # type: ignore[misc]
@@ -77,7 +80,7 @@ class SurrogateFunction(torch.autograd.Function):
         super().__init_subclass__(**kwargs)
         own_backward = "backward" in cls.__dict__
         if own_backward or "slope" in cls.__dict__:
-            cls._by_slope = not own_backward
+            cls._by_slope, cls._has_slope = not own_backward, "slope" in cls.__dict__
         if "slope" not in cls.__dict__:
             return
         signature = inspect.signature(cls.slope)
@@ -106,10 +109,38 @@ class SurrogateFunction(torch.autograd.Function):
     def apply(cls, input_: Tensor, *parameters: Any) -> Tensor:
         """Fire: 1 where ``input_`` is positive, with the surrogate as its derivative."""
         parameters += cls._defaults[len(parameters) :]
+        if is_written_out():
+            return cls._by_detach(input_, *parameters)
         if torch._C._are_functorch_transforms_active():
             return super(SurrogateFunction, cls._forward_mode).apply(input_, *parameters)
         # Function.apply inspects the signature at every call (20 microseconds): step past it.
         return super(torch.autograd.Function, cls).apply(input_, *parameters)  # type: ignore[misc]
+
+    @classmethod
+    def _by_detach(cls, input_: Tensor, *parameters: Any) -> Tensor:
+        if not cls._has_slope:
+            raise TypeError(
+                f"{cls.__name__} has a backward without a slope, which is not run on IPUs and in "
+                "traced graphs; give the class slope(input_, *parameters) instead"
+            )
+        u = finite(input_)
+        fixed = u.detach()
+        return cls.forward(fixed, *parameters) + (u - fixed) * cls.slope(fixed, *parameters)
+
+
+def refuse_function(spike_grad: SpikeFunction) -> None:
+    """Raise TypeError for an autograd function of the user's, whose backward no IPU runs."""
+    function = getattr(spike_grad, "__self__", None)
+    if (
+        isinstance(function, type)
+        and issubclass(function, torch.autograd.Function)
+        and not issubclass(function, SurrogateFunction)
+    ):
+        raise TypeError(
+            f"spike_grad={function.__name__} is an autograd function, whose backward is not run on "
+            "IPUs; derive it from surrogate.SurrogateFunction, or pass its slope to "
+            "surrogate.custom_surrogate"
+        )
 
 
 class SpikeGrad:
@@ -131,9 +162,6 @@ class SpikeGrad:
             )
 
     def __call__(self, u: Tensor) -> Tensor:
-        if torch.jit.is_tracing():
-            # A traced graph cannot be saved with an autograd function inside.
-            return self.by_detach(u)
         return self.function.apply(u, *self.parameters)
 
     def slope(self, u: Tensor) -> Tensor:
@@ -142,10 +170,7 @@ class SpikeGrad:
 
     def by_detach(self, u: Tensor) -> Tensor:
         """Fire with the same values and gradients, in ordinary tensor operations only."""
-        limits = torch.finfo(u.dtype)
-        finite = u.clamp(limits.min, limits.max)
-        fixed = finite.detach()
-        return heaviside_step(u.detach()) + (finite - fixed) * self.slope(fixed)
+        return self.function._by_detach(u, *self.parameters)
 
     def __repr__(self) -> str:
         return f"{self.function.__name__}({', '.join(map(repr, self.parameters))})"
@@ -425,14 +450,15 @@ _FACTORIES: dict[str, Callable[..., SpikeGrad]] = {
 def as_spike_function(spike_grad: Any) -> SpikeFunction:
     """Return the callable that a neuron's ``spike_grad`` argument means.
 
-    :param spike_grad: None for :func:`atan`, the name of a factory, an autograd function's class
+    :param spike_grad: None for :func:`atan`, or on IPUs (see :mod:`snntorch.ipu`) for
+        :func:`straight_through_estimator`; the name of a factory, an autograd function's class
         or instance, or a callable from overdrive to spikes
     :returns: the callable
     :raises ValueError: an unknown name
     :raises TypeError: anything else that cannot fire
     """
     if spike_grad is None:
-        return atan()
+        return straight_through_estimator() if on_ipu() else atan()
     if isinstance(spike_grad, str):
         if spike_grad not in _FACTORIES:
             raise ValueError(
