@@ -264,7 +264,8 @@ class StochasticSpikeOperator(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, mean: float = 0, variance: float = 0.2) -> Tensor:
-        noise = (torch.rand_like(input_) - 0.5 + mean) * variance
+        noise = torch.rand(input_.shape, dtype=input_.dtype, device=input_.device)
+        noise = (noise - 0.5 + mean) * variance
         return torch.where(input_ > 0, torch.ones_like(input_), noise)
 
 

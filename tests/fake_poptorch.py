@@ -6,15 +6,15 @@ differentiated; the loss goes through ``identity_loss``. What an IPU computes it
 """
 
 from enum import Enum
+from unittest.mock import patch
 
 import torch
-from torch import nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import data
 
 _recording = False
-_losses = 0
+_losses = []
 
 
 def isRunningOnIpu():
@@ -31,36 +31,27 @@ class HalfFloatCastingBehavior(Enum):
 
 
 class _Setters:
-    """Takes the settings of its class by name, one call each, that can be chained."""
+    """Takes the settings named in ``names``, one call each, that can be chained."""
 
-    names = ()
+    names = ""
 
     def __getattr__(self, name):
-        if name not in self.names:
+        if name not in self.names.split():
             raise AttributeError(f"{type(self).__name__} has no {name}")
         return lambda *values: self
 
 
 class _Training(_Setters):
-    names = ("gradientAccumulation",)
+    names = "gradientAccumulation"
 
 
 class _Precision(_Setters):
-    names = ("halfFloatCasting",)
+    names = "halfFloatCasting"
 
 
 class Options(_Setters):
-    names = tuple(
-        [
-            "deviceIterations",
-            "replicationFactor",
-            "outputMode",
-            "randomSeed",
-            "useIpuModel",
-            "useOfflineIpuTarget",
-            "enableExecutableCaching",
-        ]
-    )
+    names = """deviceIterations replicationFactor outputMode randomSeed useIpuModel
+    useOfflineIpuTarget enableExecutableCaching"""
 
     def __init__(self):
         self.Training, self.Precision = _Training(), _Precision()
@@ -73,8 +64,7 @@ class DataLoader(data.DataLoader):
 
 
 def identity_loss(x, reduction):
-    global _losses
-    _losses += 1
+    _losses.append(reduction)
     return {"sum": torch.sum, "mean": torch.mean, "none": torch.clone}[reduction](x)
 
 
@@ -86,29 +76,27 @@ class optim:
 
 
 class _Model:
-    def __init__(self, model, options, training):
-        assert isinstance(model, nn.Module) and isinstance(options or Options(), Options)
-        self.model, self.graph, self.shapes = model.train(training), None, None
+    training = False
+
+    def __init__(self, model, options=None, optimizer=None):
+        assert options is None or isinstance(options, Options)
+        self.model, self.optimizer, self.graph = model.train(self.training), optimizer, None
 
     def _run(self, inputs):
         shapes = [each.shape for each in inputs]
         if self.graph is None:
             self.graph, self.shapes = record(self.model, *inputs), shapes
         assert shapes == self.shapes, "another shape than at the first call"
-        state = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
-        return self.graph(state, *inputs)
+        return self.graph(_state(self.model), *inputs)
 
 
 class trainingModel(_Model):
-    def __init__(self, model, options=None, optimizer=None):
-        super().__init__(model, options, True)
-        assert isinstance(optimizer, tuple(v for v in vars(optim).values() if isinstance(v, type)))
-        self.optimizer = optimizer
+    training = True
 
     def __call__(self, *inputs):
-        before = _losses
+        assert type(self.optimizer) in vars(optim).values(), "an optimiser of another library"
         outputs, loss = self._run(inputs)
-        assert self.graph is not None and (_losses > before or self.optimizer.state)
+        assert _losses, "no identity_loss"
         self.optimizer.zero_grad()
         loss.sum().backward()
         self.optimizer.step()
@@ -116,28 +104,39 @@ class trainingModel(_Model):
 
 
 class inferenceModel(_Model):
-    def __init__(self, model, options=None):
-        super().__init__(model, options, False)
-
     @torch.no_grad()
     def __call__(self, *inputs):
         return self._run(inputs)
 
 
+def _state(model):
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
+def _look(*_):
+    raise AssertionError("a value was looked at")
+
+
 def record(model, *inputs):
-    """Record the forward pass of a model, and nothing else, as a function of its parameters and
-    buffers by name and of its inputs."""
+    """Record the forward pass of a model, and nothing else.
+
+    :returns: the record, a function of parameters and buffers by name, and of the inputs
+    """
     global _recording
-    buffers = {name: id(buffer) for name, buffer in model.named_buffers()}
-    state = dict(model.named_parameters()) | dict(model.named_buffers())
+
+    def forward(state, *inputs):
+        def check(*_):
+            for name, buffer in model.named_buffers():
+                assert buffer is state[name], f"the buffer {name} was assigned"
+
+        with model.register_forward_hook(check):
+            return functional_call(model, state, inputs)
+
+    _losses.clear()
     _recording = True
+    looks = dict.fromkeys(("item", "tolist", "__bool__", "__int__", "__float__"), _look)
     try:
-        with torch.no_grad():
-            graph = make_fx(lambda state, *inputs: functional_call(model, state, inputs))(
-                state, *inputs
-            )
+        with torch.no_grad(), patch.multiple(torch.Tensor, **looks):
+            return make_fx(forward)(_state(model), *inputs)
     finally:
         _recording = False
-    after = {name: id(buffer) for name, buffer in model.named_buffers()}
-    assert after == buffers, "a buffer was assigned"
-    return graph

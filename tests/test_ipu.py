@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,8 @@ def replay(graph, net, *inputs):
     return graph(dict(net.named_parameters()) | dict(net.named_buffers()), *inputs)
 
 
-def eager_and_recorded(net, x, targets, name):
+def eager_and_recorded(net, x, targets):
     """Losses and gradients from autograd, and from a record for IPUs of the forward pass alone."""
-    if name == "SSO":  # draws its slopes: the same for both
-        torch.manual_seed(1)
     with snn.use_backend("reference"):
         losses, spikes = net(x, targets)
     want = losses, spikes, gradients(net, losses)
@@ -178,8 +177,6 @@ def eager_and_recorded(net, x, targets, name):
     with snn.ipu.enabled():
         # Recorded on other values than it is used on: none of them may matter.
         graph = fake_poptorch.record(net, torch.zeros_like(x), torch.zeros_like(targets))
-    if name == "SSO":
-        torch.manual_seed(1)
     losses, spikes = replay(graph, net, x, targets)
     return want, (losses, spikes, gradients(net, losses)), graph
 
@@ -242,9 +239,11 @@ def test_both_forms_of_quantised_states_agree(dtype):
 
 
 @pytest.mark.parametrize("kind, name", list(pairs()))
-def test_record_gives_what_autograd_gives(kind, name):
+def test_record_gives_what_autograd_gives(kind, name, monkeypatch):
     net, x, targets = case(kind, name)
-    want, got, graph = eager_and_recorded(net, x, targets, name)
+    # SSO draws its slopes in another order in a record: here they are all alike.
+    monkeypatch.setattr(torch, "rand", partial(torch.full, fill_value=0.7))
+    want, got, graph = eager_and_recorded(net, x, targets)
     assert torch.equal(got[1], want[1])
     hidden = 0.0
     for loss, expected in want[0].items():
@@ -268,11 +267,18 @@ def operations(graph):
     }
 
 
+def test_record_draws_random_slopes():
+    lif = snn.Leaky(beta=0.9, spike_grad="SSO", init_hidden=True)
+    with snn.ipu.enabled():
+        graph = fake_poptorch.record(lif, torch.zeros(9))
+    assert "rand" in operations(graph) <= HANDLED
+
+
 @pytest.mark.parametrize("kind", KINDS[:1] + KINDS[6:7] + KINDS[12:13], ids=lambda kind: kind.id)
 def test_record_has_no_gradient_with_an_autograd_function(kind, monkeypatch):
     monkeypatch.setattr(surrogate, "is_written_out", lambda: False)
     net, x, targets = case(kind, "fast_sigmoid")
-    want, got, _ = eager_and_recorded(net, x, targets, "fast_sigmoid")
+    want, got, _ = eager_and_recorded(net, x, targets)
     assert torch.equal(got[1], want[1])
     for loss in want[0]:
         wanted, grad = want[2][loss][0], got[2][loss][0]
@@ -301,7 +307,9 @@ def test_record_of_a_whole_sequence():
     with snn.ipu.enabled():
         graph = fake_poptorch.record(model, torch.zeros_like(x))
     learnt = list(net.parameters())
-    spikes, want = replay(graph, model, x), model(x)
+    spikes = replay(graph, model, x)
+    with snn.use_backend("reference"):
+        want = model(x)
     assert torch.equal(spikes, want) and want.any()
     weights = torch.randn_like(want)
     for got, wanted in zip(
@@ -333,16 +341,16 @@ class Assigning(nn.Module):
 
 
 def test_looking_at_values_is_noticed(monkeypatch):
-    with pytest.raises(RuntimeError, match="get a value out of a tracing tensor"):
+    with pytest.raises(AssertionError, match="a value was looked at"):
         fake_poptorch.record(Looking(), torch.ones(1))
     monkeypatch.setattr(SF.loss, "is_blind", lambda: False)
     net, x, targets = case(KINDS[0], "atan")
-    with pytest.raises(RuntimeError, match="get a value out of a tracing tensor"):
+    with pytest.raises(AssertionError, match="a value was looked at"):
         fake_poptorch.record(net, x, targets)
 
 
 def test_assigning_a_buffer_is_noticed():
-    with pytest.raises(AssertionError, match="a buffer was assigned"):
+    with pytest.raises(AssertionError, match="the buffer mem was assigned"):
         fake_poptorch.record(Assigning(), torch.ones(1))
 
 
@@ -391,10 +399,11 @@ def test_straight_through_is_the_default_where_it_is_on(monkeypatch):
     assert not snn.ipu.is_enabled() and default() == surrogate.atan()
 
 
-@pytest.mark.parametrize("order", ["poptorch, snntorch", "snntorch, poptorch"])
-def test_the_order_of_imports_changes_nothing(order):
+def test_an_imported_poptorch_changes_no_default(monkeypatch):
+    monkeypatch.setitem(sys.modules, "poptorch", fake_poptorch)
+    assert default() == surrogate.atan()
     code = (
-        f"import fake_poptorch, sys; sys.modules['poptorch'] = fake_poptorch; import {order}\n"
+        "import fake_poptorch, sys; sys.modules['poptorch'] = fake_poptorch; import snntorch\n"
         "print(snntorch.Leaky(beta=0.9).spike_grad, snntorch.ipu.is_enabled())"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
@@ -430,7 +439,7 @@ def test_a_block_counts_for_its_own_thread():
 
 def test_no_compiled_kernel_takes_part():
     x = torch.ones(T, B, 5)
-    assert snn.explain(snn.Leaky(beta=0.9), x)[0].backend == "cpu"
+    assert snn.explain(snn.Leaky(beta=0.9), x)[0].backend == "numba"
     with snn.ipu.enabled():
         assert snn.explain(snn.Leaky(beta=0.9), x)[0].backend == "reference"
 
