@@ -5,13 +5,17 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 # A folder with the IDX files of the full MNIST, for quickstart.
 DATA ?=
+# A tag such as v1.1.0, for release-check.
+RELEASE ?=
+BUILD := .venv-build
 PEER := .venv-peer
 JELLY := .venv-spikingjelly
 STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic alpha rleaky rsynaptic)
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 
-.PHONY: help quickstart test test-all compat-proof lint format docs bench clean
+.PHONY: help quickstart test test-all compat-proof lint format docs bench dist ipu-wheel \
+	wheel-check release-check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,5 +80,26 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
 	$(BIN)/python benchmarks/startup.py
 
+$(BUILD)/ready: Makefile
+	$(PYTHON) -m venv $(BUILD)
+	$(BUILD)/bin/pip install --quiet build twine
+	touch $@
+
+# What an earlier build left would be taken for a part of the source.
+dist: $(BUILD)/ready  ## build the source distribution and the wheels into dist
+	rm -rf dist build *.egg-info
+	$(BUILD)/bin/python -m build
+	$(BUILD)/bin/python tools/ipu_wheel.py
+	$(BUILD)/bin/twine check --strict dist/*
+
+ipu-wheel: $(BUILD)/ready  ## build the wheel of snntorch-ipu into dist
+	$(BUILD)/bin/python tools/ipu_wheel.py
+
+wheel-check: dist  ## install what dist made into empty environments and run the tests there
+	$(PYTHON) tools/try_dist.py "$(TORCH)" dist/snntorch-[0-9]* -- -m "not slow"
+
+release-check: dist docs  ## tell what keeps the tree from being released
+	$(BIN)/python tools/release_check.py $(RELEASE)
+
 clean:  ## remove what the other targets made
-	rm -rf .venv $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(BUILD) $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
