@@ -82,7 +82,7 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 
 $(BUILD)/ready: Makefile
 	$(PYTHON) -m venv $(BUILD)
-	$(BUILD)/bin/pip install --quiet build twine
+	$(BUILD)/bin/pip install --quiet build twine check-jsonschema py-rattler-build
 	touch $@
 
 # What an earlier build left would be taken for a part of the source.
@@ -98,7 +98,10 @@ ipu-wheel: $(BUILD)/ready  ## build the wheel of snntorch-ipu into dist
 wheel-check: dist  ## install what dist made into empty environments and run the tests there
 	$(PYTHON) tools/try_dist.py "$(TORCH)" dist/snntorch-[0-9]* -- -m "not slow"
 
+# Conda's channels take no clone: whoever submits the recipe there runs their linter too.
 release-check: dist docs  ## tell what keeps the tree from being released
+	$(BUILD)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BUILD)/bin/python tools/render_recipe.py
 	$(BIN)/python tools/release_check.py $(RELEASE)
 
 clean:  ## remove what the other targets made

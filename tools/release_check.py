@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ def check_version(root):
 def check_history(root, tag=None):
     """The newest entry of HISTORY is this version's, with a date when it is released as a tag."""
     lines = (root / "HISTORY.rst").read_text().splitlines()
-    newest = next(line for line, under in zip(lines, lines[1:], strict=False) if under[:3] == "---")
+    newest = next(line for line, under in pairwise(lines) if under[:3] == "---")
     match = re.fullmatch(r"(\S+) \((unreleased|\d{4}-\d{2}-\d{2})\)", newest)
     if not match:
         yield f"HISTORY.rst begins with {newest!r}; expected 'VERSION (unreleased or YYYY-MM-DD)'"
@@ -115,8 +116,8 @@ def check_archives(root):
         expected = {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE", "top_level.txt"}
         yield from (f"{wheel.name}: .dist-info/{name}?" for name in sorted(info ^ expected))
     for sdist in sorted((root / "dist").glob("*.tar.gz")):
-        names = tarfile.open(sdist).getnames()
-        inside = {name.partition("/")[2] for name in names}
+        with tarfile.open(sdist) as archive:
+            inside = {name.partition("/")[2] for name in archive.getnames()}
         yield from (f"{sdist.name} lacks {name}" for name in sorted(files - inside))
     for archive in (root / "dist").glob("*"):
         if f"-{version(root)}" not in archive.name:

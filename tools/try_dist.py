@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,25 +29,25 @@ def example(readme):
 def try_archive(archive, torch, options):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = lambda *command: subprocess.run(command, check=True, cwd=folder)  # noqa: E731
-        run(sys.executable, "-m", "venv", folder / "venv")
+        run = partial(subprocess.run, check=True, cwd=folder)
+        run([sys.executable, "-m", "venv", folder / "venv"])
         python = folder / "venv" / "bin" / "python"
         install = python, "-m", "pip", "install", "--quiet"
-        run(*install, torch)
+        run([*install, torch])
         held = folder / "held"
         held.write_text(re.sub(r"\+.*", "", torch) + "\n")
-        run(*install, "--constraint", held, archive)
-        run(python, "-m", "pip", "check")
+        run([*install, "--constraint", held, archive])
+        run([python, "-m", "pip", "check"])
         for part in ("examples", "tests", "docs", "benchmarks", "tools", "recipe"):
             shutil.copytree(ROOT / part, folder / part)
         for file in ROOT.glob("*.*"):
             if file.is_file():
                 shutil.copy(file, folder)
-        run(python, "-c", "import snntorch; assert 'site-packages' in snntorch.__file__")
-        run(python, "-W", "error", "-c", example((ROOT / "README.rst").read_text()))
+        run([python, "-c", "import snntorch; assert 'site-packages' in snntorch.__file__"])
+        run([python, "-W", "error", "-c", example((ROOT / "README.rst").read_text())])
         if options is not None:
-            run(*install, "--constraint", held, f"{archive}[test]")
-            run(python, "-m", "pytest", "-p", "no:cacheprovider", *options)
+            run([*install, "--constraint", held, f"{archive}[test]"])
+            run([python, "-m", "pytest", "-p", "no:cacheprovider", *options])
 
 
 def main(arguments):
