@@ -128,19 +128,20 @@ class SurrogateFunction(torch.autograd.Function):
         return cls.forward(fixed, *parameters) + (u - fixed) * cls.slope(fixed, *parameters)
 
 
-def refuse_function(spike_grad: SpikeFunction) -> None:
-    """Raise TypeError for an autograd function of the user's, whose backward no IPU runs."""
-    function = getattr(spike_grad, "__self__", None)
-    if (
-        isinstance(function, type)
-        and issubclass(function, torch.autograd.Function)
-        and not issubclass(function, SurrogateFunction)
-    ):
-        raise TypeError(
-            f"spike_grad={function.__name__} is an autograd function, whose backward is not run on "
-            "IPUs; derive it from surrogate.SurrogateFunction, or pass its slope to "
-            "surrogate.custom_surrogate"
-        )
+class _Foreign:
+    """An autograd function that is none of ours, whose slope nobody knows."""
+
+    def __init__(self, function: type[torch.autograd.Function]) -> None:
+        self.function = function
+
+    def __call__(self, u: Tensor) -> Tensor:
+        if on_ipu():
+            raise TypeError(
+                f"spike_grad={self.function.__name__} is an autograd function, whose backward is "
+                "not run on IPUs; derive it from surrogate.SurrogateFunction and give it a slope, "
+                "or pass its gradient to surrogate.custom_surrogate"
+            )
+        return self.function.apply(u)
 
 
 class SpikeGrad:
@@ -448,6 +449,10 @@ _FACTORIES: dict[str, Callable[..., SpikeGrad]] = {
 }
 
 
+def _is_function(given: Any) -> bool:
+    return isinstance(given, type) and issubclass(given, torch.autograd.Function)
+
+
 def as_spike_function(spike_grad: Any) -> SpikeFunction:
     """Return the callable that a neuron's ``spike_grad`` argument means.
 
@@ -471,11 +476,11 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
         return spike_grad()
     if isinstance(spike_grad, torch.autograd.Function):
         spike_grad = type(spike_grad)
-    if isinstance(spike_grad, type):
-        if issubclass(spike_grad, SurrogateFunction):
-            return SpikeGrad(spike_grad)
-        if issubclass(spike_grad, torch.autograd.Function):
-            return spike_grad.apply
+    owner = getattr(spike_grad, "__self__", None)
+    if _is_function(owner) and spike_grad == owner.apply:
+        spike_grad = owner
+    if _is_function(spike_grad):
+        return (SpikeGrad if issubclass(spike_grad, SurrogateFunction) else _Foreign)(spike_grad)
     if isinstance(spike_grad, type) or not callable(spike_grad):
         raise TypeError(
             f"spike_grad={spike_grad!r} cannot fire; pass a surrogate such as "

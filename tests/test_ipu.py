@@ -370,9 +370,10 @@ class Clipped(surrogate.FastSigmoid):
         return grad.clamp(-1, 1), None
 
 
+@pytest.mark.parametrize("give", [lambda function: function, lambda function: function.apply])
 @pytest.mark.parametrize("function", [Foreign, Clipped])
-def test_a_backward_that_no_ipu_runs_is_refused(function):
-    lif = snn.Leaky(beta=0.9, spike_grad=function)
+def test_a_backward_that_no_ipu_runs_is_refused(function, give):
+    lif = snn.Leaky(beta=0.9, spike_grad=give(function))
     lif(torch.ones(1))
     with snn.ipu.enabled(), pytest.raises(TypeError, match=f"{function.__name__}.*backward.*slope"):
         lif(torch.ones(1))

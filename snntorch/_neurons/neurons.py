@@ -8,14 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._torch import autocast_on, check_graph, is_traced, on_ipu
-from ..surrogate import (
-    SpikeGrad,
-    as_spike_function,
-    heaviside_step,
-    no_surrogate,
-    refuse_function,
-)
+from .._torch import autocast_on, check_graph, is_traced
+from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from . import equations
 from .states import Stateful
 
@@ -164,18 +158,13 @@ class SpikingNeuron(Stateful):
 
     # Firing and reset ------------------------------------------------------------------------
 
-    def _spikes(self, overdrive: Tensor) -> Tensor:
-        if on_ipu():
-            refuse_function(self.spike_grad)
-        return self.spike_grad(overdrive)
-
     def fire(self, mem: Tensor) -> Tensor:
         """Return the spikes of a membrane potential.
 
         :param mem: membrane potential, any shape that the threshold broadcasts to
         :returns: spikes of the same shape, times the graded spikes factor
         """
-        return self._spikes(mem - self.threshold) * self.graded_spikes_factor
+        return self.spike_grad(mem - self.threshold) * self.graded_spikes_factor
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
         """Return the spikes of a membrane potential, at most one in each sample.
@@ -191,7 +180,7 @@ class SpikingNeuron(Stateful):
         flat = overdrive.reshape(batch_size, -1)
         first = flat.argmax(dim=1, keepdim=True)
         winner = torch.zeros_like(flat).scatter(1, first, 1.0)
-        return (self._spikes(flat) * winner).reshape(overdrive.shape)
+        return (self.spike_grad(flat) * winner).reshape(overdrive.shape)
 
     def mem_reset(self, mem: Tensor) -> Tensor:
         """Return the reset signal of a membrane potential: who stands above the threshold.
@@ -239,7 +228,7 @@ class SpikingNeuron(Stateful):
         if self.inhibition:
             spk = self._winners(overdrive.shape[0] if overdrive.dim() > 1 else 1, overdrive)
         else:
-            spk = self._spikes(overdrive)
+            spk = self.spike_grad(overdrive)
         if resets and not self.reset_delay:
             # Here the reset is part of the step, and its gradient goes through the surrogate.
             new = self._reset(new, old, spk)
