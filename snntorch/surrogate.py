@@ -476,7 +476,7 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
         return spike_grad()
     if isinstance(spike_grad, torch.autograd.Function):
         spike_grad = type(spike_grad)
-    owner = getattr(spike_grad, "__self__", None)
+    owner: Any = getattr(spike_grad, "__self__", None)
     if _is_function(owner) and spike_grad == owner.apply:
         spike_grad = owner
     if _is_function(spike_grad):
