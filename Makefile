@@ -14,8 +14,7 @@ STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic al
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 
-.PHONY: help quickstart test test-all compat-proof lint format docs bench dist ipu-wheel \
-	wheel-check release-check clean
+.PHONY: help quickstart test test-all compat-proof lint format docs bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +79,8 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
 	$(BIN)/python benchmarks/startup.py
 
+.PHONY: dist ipu-wheel wheel-check release-check
+
 $(BUILD)/ready: Makefile
 	$(PYTHON) -m venv $(BUILD)
 	$(BUILD)/bin/pip install --quiet build twine check-jsonschema py-rattler-build
@@ -105,4 +106,5 @@ release-check: dist docs  ## tell what keeps the tree from being released
 	$(BIN)/python tools/release_check.py $(RELEASE)
 
 clean:  ## remove what the other targets made
-	rm -rf .venv $(BUILD) $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(PEER) $(JELLY) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(BUILD)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "1.1.0"
 
-_SUBMODULES = ("backprop", "functional", "ipu", "spikegen", "surrogate", "utils")
+_SUBMODULES = ("backprop", "functional", "spikegen", "surrogate", "utils")
 # Names that are imported from their module when they are first used.
 _LAZY = {
     "Unroll": "._engine.unroll",
