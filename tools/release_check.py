@@ -15,8 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Imported where they are installed, and asked for in the error otherwise.
-OPTIONAL = {"IPython", "tonic", "triton"}
+# Imported where they are installed, and asked for in the error otherwise; h5py comes with tonic.
+OPTIONAL = {"IPython", "h5py", "tonic", "triton"}
 # Files of the repository that are for those who work in it alone.
 NOT_IN_SDIST = re.compile(r"\.(ci|github)/|\.gitignore$")
 
