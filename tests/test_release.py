@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -111,3 +113,28 @@ def test_the_source_of_snntorch_ipu(tmp_path):
     )
     where = str(tmp_path / "snntorch" / "__init__.py")
     assert done.stdout.split() == [where, "True", "StraightThroughEstimator()"]
+
+
+def test_archives_hold_what_they_should(tree, monkeypatch):
+    package, version = ["snntorch/__init__.py"], check.version(tree)
+    monkeypatch.setattr(check, "tracked", lambda root: [*package, "README.rst", ".github/a.yml"])
+    dist = tree / "dist"
+    dist.mkdir()
+
+    def pack(*wheel, sdist=("README.rst", *package)):
+        info = "METADATA", "RECORD", "WHEEL", "licenses/LICENSE", "top_level.txt"
+        with zipfile.ZipFile(dist / f"snntorch-{version}-py3-none-any.whl", "w") as archive:
+            for name in (*wheel, *(f"snntorch-{version}.dist-info/{each}" for each in info)):
+                archive.writestr(name, "")
+        with tarfile.open(dist / f"snntorch-{version}.tar.gz", "w:gz") as archive:
+            for name in sdist:
+                archive.addfile(tarfile.TarInfo(f"snntorch-{version}/{name}"))
+        return [problem.split(" ", 1)[1] for problem in check.check_archives(tree)]
+
+    assert pack(*package) == []
+    assert pack(*package, "tests/a.py") == ["has tests/a.py"]
+    assert pack() == ["lacks snntorch/__init__.py"]
+    assert pack(*package, sdist=package) == ["lacks README.rst"]
+    pack(*package)
+    shutil.copy(dist / f"snntorch-{version}.tar.gz", dist / "snntorch-0.9.tar.gz")
+    assert pack(*package) == [f"is of another version than {version}"]
