@@ -5,6 +5,9 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 # A folder with the IDX files of the full MNIST, for quickstart.
 DATA ?=
+# A tag such as v1.1.0, for release-check.
+RELEASE ?=
+BUILD := .venv-build
 PEER := .venv-peer
 JELLY := .venv-spikingjelly
 INTEROP := .venv-interop
@@ -13,6 +16,7 @@ SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 
 .PHONY: help quickstart test test-all compat-proof lint format docs bench interop clean
+.PHONY: dist ipu-wheel wheel-check release-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -90,5 +94,30 @@ $(INTEROP)/ready: .venv/torch pyproject.toml
 interop: $(INTEROP)/ready  ## exchange networks with other simulators by NIR
 	$(INTEROP)/bin/python -m pytest --noconftest -p no:cacheprovider tests/interop
 
+$(BUILD)/ready: Makefile
+	$(PYTHON) -m venv $(BUILD)
+	$(BUILD)/bin/pip install --quiet build twine check-jsonschema py-rattler-build
+	touch $@
+
+# What an earlier build left would be taken for a part of the source.
+dist: $(BUILD)/ready  ## build the source distribution and the wheels into dist
+	rm -rf dist build *.egg-info
+	$(BUILD)/bin/python -m build
+	$(BUILD)/bin/python tools/ipu_wheel.py
+	$(BUILD)/bin/twine check --strict dist/*
+
+ipu-wheel: $(BUILD)/ready  ## build the wheel of snntorch-ipu into dist
+	$(BUILD)/bin/python tools/ipu_wheel.py
+
+wheel-check: dist  ## install what dist made into empty environments and run the tests there
+	$(PYTHON) tools/try_dist.py "$(TORCH)" dist/snntorch-[0-9]* -- -m "not slow"
+
+# Conda's channels take no clone: whoever submits the recipe there runs their linter too.
+release-check: dist docs  ## tell what keeps the tree from being released
+	$(BUILD)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BUILD)/bin/python tools/render_recipe.py
+	$(BIN)/python tools/release_check.py $(RELEASE)
+
 clean:  ## remove what the other targets made
-	rm -rf .venv $(PEER) $(JELLY) $(INTEROP) docs/_build examples/output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(PEER) $(JELLY) $(INTEROP) $(BUILD) docs/_build examples/output build dist
+	rm -rf *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

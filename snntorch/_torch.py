@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from . import ipu
+
 
 def is_compiling() -> bool:
     """Tell whether torch.compile or torch.export is tracing; False before torch 2.1."""
@@ -14,15 +16,37 @@ def is_compiling() -> bool:
     return compiler is not None and compiler.is_compiling()
 
 
+def on_ipu() -> bool:
+    """Tell whether what runs is for an IPU."""
+    # torch.compile cannot ask.
+    return not is_compiling() and ipu.is_enabled()
+
+
+def is_blind() -> bool:
+    """Tell whether nobody may look at values, since they are not known yet."""
+    return is_compiling() or ipu.is_enabled()
+
+
+def is_written_out() -> bool:
+    """Tell whether operations are recorded in a form that has no autograd functions."""
+    return torch.jit.is_tracing() or on_ipu()
+
+
 def is_traced() -> bool:
     """Tell whether something follows the operations of tensors, which a kernel is hidden from."""
     return bool(
-        is_compiling()
+        is_blind()
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or forward_ad._current_level >= 0
     )
+
+
+def finite(x: Tensor) -> Tensor:
+    """Return ``x`` with the largest numbers in the place of infinities."""
+    limits = torch.finfo(x.dtype)
+    return x.clamp(limits.min, limits.max)
 
 
 def autocast_on(device_type: str) -> bool:
@@ -36,7 +60,7 @@ def autocast_on(device_type: str) -> bool:
 def check_graph(state: Tensor, neuron: str) -> None:
     """Refuse a state that autograd cannot take; give one whose graph is gone an error of its own,
     should a backward pass reach it."""
-    if is_compiling():
+    if is_blind():
         return
     if state.is_inference() and not torch.is_inference_mode_enabled():
         raise RuntimeError(

@@ -30,6 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor, exp
 
+from ._torch import finite, is_written_out, on_ipu
+
 SpikeFunction = Callable[[Tensor], Tensor]
 
 
@@ -55,6 +57,7 @@ class SurrogateFunction(torch.autograd.Function):
     generate_vmap_rule = True
     _defaults: tuple[Any, ...] = ()
     _by_slope = True  # whether backward is the slope times the gradient, and nothing else
+    _has_slope = True  # whether backward is linear in the gradient, with that slope
     _forward_mode: type[SurrogateFunction]
 
     def __new__(cls, *parameters: Any) -> SpikeGrad:  # type: ignore[misc]
@@ -77,7 +80,7 @@ class SurrogateFunction(torch.autograd.Function):
         super().__init_subclass__(**kwargs)
         own_backward = "backward" in cls.__dict__
         if own_backward or "slope" in cls.__dict__:
-            cls._by_slope = not own_backward
+            cls._by_slope, cls._has_slope = not own_backward, "slope" in cls.__dict__
         if "slope" not in cls.__dict__:
             return
         signature = inspect.signature(cls.slope)
@@ -106,10 +109,39 @@ class SurrogateFunction(torch.autograd.Function):
     def apply(cls, input_: Tensor, *parameters: Any) -> Tensor:
         """Fire: 1 where ``input_`` is positive, with the surrogate as its derivative."""
         parameters += cls._defaults[len(parameters) :]
+        if is_written_out():
+            return cls._by_detach(input_, *parameters)
         if torch._C._are_functorch_transforms_active():
             return super(SurrogateFunction, cls._forward_mode).apply(input_, *parameters)
         # Function.apply inspects the signature at every call (20 microseconds): step past it.
         return super(torch.autograd.Function, cls).apply(input_, *parameters)  # type: ignore[misc]
+
+    @classmethod
+    def _by_detach(cls, input_: Tensor, *parameters: Any) -> Tensor:
+        if not cls._has_slope:
+            raise TypeError(
+                f"{cls.__name__} has a backward without a slope, which is not run on IPUs and in "
+                "traced graphs; give the class slope(input_, *parameters) instead"
+            )
+        u = finite(input_)
+        fixed = u.detach()
+        return cls.forward(fixed, *parameters) + (u - fixed) * cls.slope(fixed, *parameters)
+
+
+class _Foreign:
+    """An autograd function that is none of ours, whose slope nobody knows."""
+
+    def __init__(self, function: type[torch.autograd.Function]) -> None:
+        self.function = function
+
+    def __call__(self, u: Tensor) -> Tensor:
+        if on_ipu():
+            raise TypeError(
+                f"spike_grad={self.function.__name__} is an autograd function, whose backward is "
+                "not run on IPUs; derive it from surrogate.SurrogateFunction and give it a slope, "
+                "or pass its gradient to surrogate.custom_surrogate"
+            )
+        return self.function.apply(u)
 
 
 class SpikeGrad:
@@ -131,9 +163,6 @@ class SpikeGrad:
             )
 
     def __call__(self, u: Tensor) -> Tensor:
-        if torch.jit.is_tracing():
-            # A traced graph cannot be saved with an autograd function inside.
-            return self.by_detach(u)
         return self.function.apply(u, *self.parameters)
 
     def slope(self, u: Tensor) -> Tensor:
@@ -142,10 +171,7 @@ class SpikeGrad:
 
     def by_detach(self, u: Tensor) -> Tensor:
         """Fire with the same values and gradients, in ordinary tensor operations only."""
-        limits = torch.finfo(u.dtype)
-        finite = u.clamp(limits.min, limits.max)
-        fixed = finite.detach()
-        return heaviside_step(u.detach()) + (finite - fixed) * self.slope(fixed)
+        return self.function._by_detach(u, *self.parameters)
 
     def __repr__(self) -> str:
         return f"{self.function.__name__}({', '.join(map(repr, self.parameters))})"
@@ -239,7 +265,8 @@ class StochasticSpikeOperator(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, mean: float = 0, variance: float = 0.2) -> Tensor:
-        noise = (torch.rand_like(input_) - 0.5 + mean) * variance
+        noise = torch.rand(input_.shape, dtype=input_.dtype, device=input_.device)
+        noise = (noise - 0.5 + mean) * variance
         return torch.where(input_ > 0, torch.ones_like(input_), noise)
 
 
@@ -422,17 +449,22 @@ _FACTORIES: dict[str, Callable[..., SpikeGrad]] = {
 }
 
 
+def _is_function(given: Any) -> bool:
+    return isinstance(given, type) and issubclass(given, torch.autograd.Function)
+
+
 def as_spike_function(spike_grad: Any) -> SpikeFunction:
     """Return the callable that a neuron's ``spike_grad`` argument means.
 
-    :param spike_grad: None for :func:`atan`, the name of a factory, an autograd function's class
+    :param spike_grad: None for :func:`atan`, or on IPUs (see :mod:`snntorch.ipu`) for
+        :func:`straight_through_estimator`; the name of a factory, an autograd function's class
         or instance, or a callable from overdrive to spikes
     :returns: the callable
     :raises ValueError: an unknown name
     :raises TypeError: anything else that cannot fire
     """
     if spike_grad is None:
-        return atan()
+        return straight_through_estimator() if on_ipu() else atan()
     if isinstance(spike_grad, str):
         if spike_grad not in _FACTORIES:
             raise ValueError(
@@ -444,11 +476,11 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
         return spike_grad()
     if isinstance(spike_grad, torch.autograd.Function):
         spike_grad = type(spike_grad)
-    if isinstance(spike_grad, type):
-        if issubclass(spike_grad, SurrogateFunction):
-            return SpikeGrad(spike_grad)
-        if issubclass(spike_grad, torch.autograd.Function):
-            return spike_grad.apply
+    owner: Any = getattr(spike_grad, "__self__", None)
+    if _is_function(owner) and spike_grad == owner.apply:
+        spike_grad = owner
+    if _is_function(spike_grad):
+        return (SpikeGrad if issubclass(spike_grad, SurrogateFunction) else _Foreign)(spike_grad)
     if isinstance(spike_grad, type) or not callable(spike_grad):
         raise TypeError(
             f"spike_grad={spike_grad!r} cannot fire; pass a surrogate such as "

@@ -525,6 +525,16 @@ def test_V_can_be_set_and_follows_the_module():
     assert len(list(learnt.parameters())) == 1
 
 
+def test_lapicque_learns_a_decay_that_R_and_C_give():
+    given = {"R": 5.0, "C": 2.0, "time_step": 3.0}
+    learnt, fixed = snn.Lapicque(**given, learn_beta=True), snn.Lapicque(**given)
+    torch.testing.assert_close(learnt.beta.detach(), torch.tensor(-0.3).exp())
+    x, mem = torch.tensor([0.25]), torch.tensor([0.5])
+    # R (T/RC) x + (1 - T/RC) mem, with T/RC = 0.3
+    for lif in (learnt, fixed):
+        torch.testing.assert_close(lif(x, mem)[1].detach(), torch.tensor([0.3 * 1.25 + 0.7 * 0.5]))
+
+
 def test_lapicque_parameters_follow_a_learnable_beta():
     lif = snn.Lapicque(beta=0.9, learn_beta=True, R=2.0)
     with torch.no_grad():

@@ -1,4 +1,5 @@
 import copy
+import io
 import json
 import math
 import pickle
@@ -285,3 +286,18 @@ def test_limits_that_leave_out_the_centre():
     with pytest.raises(ValueError, match=r"leaves out 0.0.*widen the limits"):
         state_quant(uniform=False, thr_centered=False, lower_limit=-1.1, upper_limit=0.2)
     assert levels(state_quant(num_bits=1, upper_limit=-0.5)).tolist() == [-1.0, 0.5]
+
+
+# torch announces the end of torch.jit, and warns that the number of elements is a constant.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_traces_and_saves():
+    quantise = state_quant(3)
+    x = torch.linspace(-2, 2, 77)
+    traced = torch.jit.trace(quantise.__call__, x, check_trace=False)
+    file = io.BytesIO()
+    torch.jit.save(traced, file)
+    file.seek(0)
+    u = x.clone().requires_grad_()
+    rounded = torch.jit.load(file)(u)
+    assert torch.equal(rounded, quantise(x))
+    assert torch.autograd.grad(rounded.sum(), u)[0].tolist() == [1] * 77

@@ -99,6 +99,17 @@ def test_detached_arithmetic_gives_the_same(name, parameters):
     assert spike_grad.by_detach(torch.tensor([torch.inf, -torch.inf])).tolist() == [1, 0]
 
 
+def test_a_bound_method_is_taken_for_what_it_is():
+    class Shifted:
+        @classmethod
+        def apply(cls, u):
+            return surrogate.atan()(u - 1)
+
+    u = torch.tensor([0.5, 1.5])
+    assert snn.Leaky(beta=0.9, spike_grad=Shifted.apply).spike_grad(u).tolist() == [0, 1]
+    assert snn.Leaky(beta=0.9, spike_grad=surrogate.ATan.apply).spike_grad == surrogate.atan()
+
+
 @every
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # from torch.func itself
 def test_torch_func(name, parameters):

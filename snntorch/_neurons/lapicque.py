@@ -77,12 +77,13 @@ class Lapicque(LIF):
         for name, value in (("beta", self.beta), ("R", self.R), ("C", self.C)):
             if not value.is_meta and (value <= 0).any():
                 raise ValueError(f"Lapicque: {name}={value} must be positive")
-        # With a learnable beta the dependent one is worked out from it at every step.
-        self.learn_beta, self._dependent = learn_beta, "R" if given == {"beta", "C"} else "C"
+        self._dependent = "R" if given == {"beta", "C"} else "C"
         if "beta" not in given:
             self._register("beta", torch.exp(-self.time_step / (self.R * self.C)), learn_beta)
         else:
             self._register(self._dependent, self._from_beta(), False)
+        # With a learnable beta the dependent one is worked out from it at every step, from now on.
+        self.learn_beta = learn_beta
 
     def _from_beta(self) -> Tensor:
         """Return R or C, whichever depends on the decay rate."""

@@ -151,7 +151,8 @@ class LeakyParallel(WholeSequence):
         biases = self.rnn.biases
         bias = biases[0] + biases[1] if biases else None
         current = self._as_current(F.linear(x, self.rnn.weight_ih_l0, bias))
-        decay, trace = self.rnn.weight_hh_l0.diagonal(), []
+        # The diagonal, in operations that an IPU has.
+        decay, trace = self.rnn.weight_hh_l0.flatten()[:: self.hidden_size + 1], []
         for step in current.unbind():
             mem = equations.leaky(step, mem, decay).relu()
             trace.append(mem)

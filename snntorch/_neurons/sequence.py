@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from .._torch import is_written_out
+from . import equations
 from .neurons import SpikingNeuron, State
 
 
@@ -62,10 +64,16 @@ def linear_scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(decay.dtype, torch.promote_types(x.dtype, first.dtype))
     decay = decay.expand(len(x), *decay.shape[1:]).to(dtype)
-    if torch.jit.is_tracing():
-        # A traced graph cannot be saved with an autograd function inside.
-        return _scan(decay, x.to(dtype), first.to(dtype))
+    if is_written_out():
+        return _stepped(decay, x.to(dtype), first.to(dtype))
     return _LinearScan.apply(decay, x.to(dtype), first.to(dtype))
+
+
+def _stepped(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
+    trace = [first]
+    for each, step in zip(decay.unbind(), x.unbind(), strict=True):
+        trace.append(equations.leaky(step, trace[-1], each))
+    return torch.stack(trace[1:])
 
 
 def _scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._torch import is_compiling
+from .._torch import is_blind
 
 __all__ = [
     "LossFunctions",
@@ -88,7 +88,7 @@ def _class_indices(targets: Tensor, shape: tuple[int, ...], outputs: Tensor) -> 
         raise TypeError(f"targets has dtype {targets.dtype}; expected integers.")
     num_classes = outputs.shape[-1]
     indices = targets.to(outputs.device, torch.int64)
-    if is_compiling():
+    if is_blind():
         return indices
     try:
         whole = not targets.is_floating_point() or bool((targets == targets.trunc()).all())

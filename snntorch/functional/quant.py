@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._torch import finite, is_written_out
+
 __all__ = ["StateQuant", "state_quant"]
 
 
@@ -20,6 +22,15 @@ def _midpoints(levels: Tensor) -> Tensor:
     error = (low - (total - part)) + (high - part)  # Knuth's exact error of the rounded sum
     middle = total / 2
     return torch.where(error < 0, torch.nextafter(middle, low), middle)
+
+
+def _round(values: Tensor, levels: Tensor, midpoints: Tensor) -> Tensor:
+    """Return of rising levels, flat, those nearest to some values."""
+    # One search among the midpoints: comparing every element with every level would take
+    # as many times the memory of the input as there are levels.
+    nearest = torch.bucketize(values.contiguous(), midpoints, out_int32=True)
+    rounded = levels.index_select(0, nearest.flatten()).reshape(values.shape)
+    return rounded.masked_fill_(values.isnan(), math.nan)
 
 
 class StateQuant(torch.autograd.Function):
@@ -44,13 +55,8 @@ class StateQuant(torch.autograd.Function):
         if not input_.is_floating_point():
             input_ = input_.to(torch.get_default_dtype())
         levels = levels.to(input_).sort().values
-        # One search among the midpoints: comparing every element with every level would take
-        # as many times the memory of the input as there are levels.
         wide = torch.promote_types(levels.dtype, torch.float32)
-        values = input_.to(wide).contiguous()
-        nearest = torch.bucketize(values, _midpoints(levels.to(wide)), out_int32=True)
-        output = levels.index_select(0, nearest.flatten()).reshape(input_.shape)
-        return output.masked_fill_(input_.isnan(), math.nan)
+        return _round(input_.to(wide), levels, _midpoints(levels.to(wide)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -192,10 +198,17 @@ class state_quant:
             else _crowded_levels(low, centre, high, count, multiplier).to(dtype)
             for dtype in (torch.float32, torch.float64)
         }
+        # What is recorded for an IPU cannot work them out.
+        self._midpoints = {dtype: _midpoints(levels) for dtype, levels in self._levels.items()}
 
     def __call__(self, input_: Tensor) -> Tensor:
         precision = torch.float64 if input_.dtype == torch.float64 else torch.float32
-        return StateQuant.apply(input_, self._levels[precision])
+        levels = self._levels[precision]
+        if is_written_out():
+            u = finite(input_.to(precision))
+            tables = levels.to(u.device), self._midpoints[precision].to(u.device)
+            return (_round(u.detach(), *tables) + (u - u.detach())).to(input_.dtype)
+        return StateQuant.apply(input_, levels)
 
     def __repr__(self) -> str:
         levels = self._levels[torch.float64]
