@@ -43,6 +43,7 @@ def cut(input_, gradient, spikes):
 
 
 SURROGATES = {name: factory() for name, factory in surrogate._FACTORIES.items()}
+SURROGATES["SFS"] = surrogate.SFS(B=-0.5)  # by default it is silent up to twice the threshold
 SURROGATES["custom_surrogate"] = surrogate.custom_surrogate(cut)
 
 SPIKE_LOSSES = {
@@ -253,7 +254,8 @@ def test_record_gives_what_autograd_gives(kind, name, monkeypatch):
             if grad is not None:
                 torch.testing.assert_close(grad, wanted)
         hidden += want[2][loss][0].abs().sum()
-    assert hidden > 0 or name in ("heaviside", "SFS")  # which may be silent
+    # This layer does not fire here, and heaviside gives silence no gradient.
+    assert hidden > 0 or (kind.id, name) == ("associative", "heaviside")
     assert operations(graph) <= HANDLED
 
 
