@@ -163,9 +163,8 @@ def bptt() -> Callable[[], None]:
 
 
 def main() -> None:
-    experiments = {
-        f.__name__: f for f in (tutorial5, tutorial6, population, regression, autoencoder)
-    }
+    functions = (tutorial5, tutorial6, population, regression, autoencoder)
+    experiments = {function.__name__: function for function in functions}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=experiments)
     parser.add_argument("--seed", type=int, default=0)
