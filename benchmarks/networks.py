@@ -1,6 +1,7 @@
 """Training steps and inference of whole networks, 128 samples that are shown for 25 time steps."""
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -13,12 +14,15 @@ from snntorch import surrogate, utils
 TIME, BATCH = 25, 128
 
 
-def outputs(net: nn.Module, x: torch.Tensor, num_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show a batch for some steps; return output spikes and membranes ``[T, B, ...]``."""
+def outputs(
+    net: nn.Module, x: torch.Tensor, num_steps: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Show a batch for some steps, or a sequence; return spikes and membranes ``[T, B, ...]``."""
     if hasattr(snn, "unroll"):
         return snn.unroll(net, x, num_steps)
     utils.reset(net)
-    spikes, membranes = zip(*(net(x) for _ in range(num_steps)), strict=True)
+    steps = x if num_steps is None else repeat(x, num_steps)
+    spikes, membranes = zip(*map(net, steps), strict=True)
     return torch.stack(spikes), torch.stack(membranes)
 
 
