@@ -64,7 +64,7 @@ $(PEER)/ready: .venv/torch
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/pip install --quiet "$(TORCH)"
 	$(PEER)/bin/pip install --quiet --constraint .venv/torch snntorch==1.0.0 \
-		numpy pandas matplotlib nir nirtorch pytest pytest-timeout
+		numpy pandas matplotlib nir nirtorch pytest pytest-timeout tqdm
 	touch $@
 
 $(JELLY)/ready: .venv/torch

@@ -33,6 +33,7 @@ from .._neurons.states import Stateful
 from .._torch import is_compiling, is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
 from . import backends, memory
+from .pooling import max_pool, pays
 from .problem import Problem, problem
 
 # Layers that may see all time steps at once ---------------------------------------------------
@@ -313,8 +314,12 @@ def _over_rows(layer: nn.Module, x: Tensor) -> Any:
     """Run a layer without states once over all time steps."""
     alone = _FOLDS[_class_of(layer)].alone
     if alone is None or x.dim() - 1 == alone:
-        return layer(x)
-    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return _once(layer, x)
+    return _once(layer, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def _once(layer: Any, x: Tensor) -> Any:
+    return max_pool(layer, x) if pays(layer, x) else layer(x)
 
 
 def _pose(neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool) -> Problem:
@@ -380,7 +385,7 @@ def _run(group: list[Stage], x: Any, num_steps: int, static: bool, backend: str 
         with backends.use_backend(backend) if chosen else nullcontext():
             return layer(x, *kept)
     if how == "hoist":
-        return layer(x.clone() if getattr(layer, "inplace", False) else x)
+        return _once(layer, x.clone() if getattr(layer, "inplace", False) else x)
     out = [layer(step) for step in _in_time(x, num_steps, static)]
     alike = all(isinstance(each, Tensor) and each.shape == out[0].shape for each in out)
     return torch.stack(out) if alike else out
