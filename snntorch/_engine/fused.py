@@ -122,7 +122,7 @@ def _kept(scan: Scan, given: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict
     if scan.spec.dense:  # a kernel that takes single steps begins anew with what it kept
         kept = {name: tensor.clone() for name, tensor in initial.items()}
         return kept, kept
-    return {name: torch.empty_like(tensor) for name, tensor in initial.items()}, initial
+    return {name: memory.empty(tensor.shape, tensor) for name, tensor in initial.items()}, initial
 
 
 class _Fused(torch.autograd.Function):

@@ -245,6 +245,20 @@ def arrays(spec: Spec, backward: bool) -> dict[str, tuple[str, ...]]:
 # Python's own error model checks each division, and with that nothing is vectorised.
 _TEMPLATE = """
 @njit(nogil=True, cache={cache}, error_model="numpy")
+def total(a):
+    # In lanes: one sum after the other is not vectorised.
+    lanes = np.zeros(64, F)
+    whole = a.shape[0] // 64 * 64
+    for low in range(0, whole, 64):
+        part = a[low : low + 64]
+        for n in range(64):
+            lanes[n] += part[n]
+    for n in range(whole, a.shape[0]):
+        lanes[n - whole] += a[n]
+    return lanes.sum()
+
+
+@njit(nogil=True, cache={cache}, error_model="numpy")
 def step({step_arguments}):
     for n in range(at_mem.shape[0]):
 {body}
@@ -300,7 +314,7 @@ def source(spec: Spec, backward: bool, cache: bool) -> str:
         if a.removeprefix("sum_") in spec.vectors:
             end += [f"{a}_out[low:high] += {a}"]
         else:
-            end += [f"{a}_out[0] += {a}.sum()"]
+            end += [f"{a}_out[0] += total({a})"]
     text = _TEMPLATE.format(
         cache=cache,
         step_arguments=", ".join([*every, *parameters, *scalars]),
