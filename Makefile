@@ -82,13 +82,14 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plots.py
 
-# sinabs asks for an older nir, whose nodes lack v_reset, but runs with this one.
+# sinabs asks for an older nir than ours, whose nodes lack v_reset, but runs with this one.
 $(INTEROP)/ready: .venv/torch pyproject.toml
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install --quiet "$(TORCH)"
-	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch --editable . pytest pytest-timeout \
+	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch pytest pytest-timeout \
 		norse==1.1.0 sinabs==3.1.3 spikingjelly==2.0.0
-	$(INTEROP)/bin/pip install --quiet --no-deps nir==1.0.8 nirtorch==2.6
+	$(INTEROP)/bin/pip install --quiet --no-deps nir==1.0.8 nirtorch==2.6 --editable .
+	$(INTEROP)/bin/pip install --quiet --constraint .venv/torch numba matplotlib celluloid tqdm
 	touch $@
 
 interop: $(INTEROP)/ready  ## exchange networks with other simulators by NIR
