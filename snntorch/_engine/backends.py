@@ -11,7 +11,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from .._neurons.neurons import SpikingNeuron, States
+from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._torch import is_compiling
 from . import cpu, reference
 from .problem import Problem, Solution, problem
@@ -67,9 +67,11 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
 
 def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
     """Return the spikes and new states of one step in a fused call; None where none can take it."""
+    # With a feedback, that of gates among them, PyTorch is as fast.
+    if not isinstance(neuron, LIF) or neuron.states[0] == "spk" or _explicit() == reference.NAME:
+        return None
     stated = problem(neuron, x, 1, True, states)
-    # With a feedback PyTorch is as fast.
-    if stated.feeds_back or _explicit() == reference.NAME or cpu.refuses(stated):
+    if cpu.refuses(stated):
         return None
     solution = cpu.solve(replace(stated, only_spikes=True), single=True)
     return solution.spikes, solution.states
