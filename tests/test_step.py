@@ -1,5 +1,8 @@
 """A single step in one fused call, against the plain step in PyTorch."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from models import MODELS
@@ -85,6 +88,26 @@ def test_only_the_spikes_or_only_the_membrane_have_a_gradient(calls):
                 out = neuron(x, torch.zeros(()))[kept]
             grads.append(torch.autograd.grad(out.sum(), x)[0])
         torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("row", FUSABLE, ids=lambda m: m.id)
+def test_a_graph_does_not_keep_its_neuron(row, calls):
+    neuron = row.make()
+    kept, out = weakref.ref(neuron), neuron(row.input(B).requires_grad_())
+    del neuron
+    assert calls
+    calls.clear()
+    gc.collect()
+    assert kept() is None
+    out[0].sum().backward()
+
+
+def test_spikes_without_a_surrogate_are_off_the_graph(calls):
+    x = torch.randn(B, 5).requires_grad_()
+    spk, mem = snn.Leaky(beta=0.9, surrogate_disable=True)(x)
+    assert calls and not spk.requires_grad and mem.requires_grad
+    spk, _ = snn.Leaky(0.9, surrogate_disable=True, learn_graded_spikes_factor=True)(x)
+    assert spk.requires_grad
 
 
 def test_an_input_that_is_changed_afterwards_is_noticed(calls):

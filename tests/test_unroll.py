@@ -1,8 +1,10 @@
 """Whole sequences: ``snn.unroll`` against the loop over time that it stands for."""
 
 import copy
+import gc
 import subprocess
 import sys
+import weakref
 from collections import Counter, OrderedDict, namedtuple
 from functools import partial
 from types import SimpleNamespace
@@ -149,6 +151,29 @@ def test_last_states_hold_no_trace():
     _, mem = snn.unroll(neuron, torch.rand(T, B, 4))
     assert torch.equal(neuron.mem, mem[-1])
     assert neuron.mem.untyped_storage().nbytes() == 4 * neuron.mem.numel()
+
+
+def test_a_graph_does_not_keep_its_neuron(model):
+    neuron = model.make(learn_threshold=True)
+    kept = weakref.ref(neuron)
+    out = snn.unroll(neuron, model.input(T, B).requires_grad_())
+    del neuron
+    gc.collect()
+    assert kept() is None
+    sum(each.sum() for each in tree_leaves(out) if each.requires_grad).backward()
+
+
+def test_spikes_without_a_surrogate_are_off_the_graph(model):
+    x = model.input(T, B).requires_grad_()
+    neuron = model.make(surrogate_disable=True)
+    for name in {"recurrent.weight", "recurrent.bias", "V"} & dict(
+        neuron.named_parameters()
+    ).keys():
+        neuron.get_parameter(name).requires_grad_(False)
+    spikes, *_, mem = snn.unroll(neuron, x)
+    assert not spikes.requires_grad and mem.requires_grad
+    (grad,) = torch.autograd.grad(mem.sum(), x)
+    torch.testing.assert_close(grad, torch.autograd.grad(loop(neuron, x)[-1].sum(), x)[0])
 
 
 # Networks ------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -137,7 +136,7 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     )
     scan = fused.Scan(
         run=Run,
-        problem=replace(problem, x=x.new_empty(0), states=()),
+        problem=problem.kept(),
         spec=spec,
         source=lambda: _permuted(source(), axes),
         rows=shape.numel() // neurons.numel(),

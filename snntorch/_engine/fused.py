@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..surrogate import SpikeGrad
+from ..surrogate import SpikeGrad, no_surrogate
 from . import memory, reference
 from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
 from .kernels import INLINED, Spec, reads_x
@@ -29,7 +29,7 @@ class Scan:
     run: Callable[..., Any]
     """The backend's ``Run``."""
     problem: Problem
-    """What is run, without its input and states."""
+    """What is run, as a graph may hold it."""
     spec: Spec
     """What the kernels of both directions share."""
     source: Callable[[], Tensor | None]
@@ -149,8 +149,11 @@ class _Fused(torch.autograd.Function):
         ctx.scan, ctx.plan = scan, plan
         saved = (x if name == "x" else traces[name] for name in plan.saves)
         ctx.save_for_backward(*tensors, *saved)
-        finals = (state.view(scan.shape) for state in kept.values())
-        return traces["spk"], *(traces[name] for name in scan.traced), *finals
+        finals = {name: state.view(scan.shape) for name, state in kept.items()}
+        if scan.problem.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
+            fired = (traces["spk"], finals.get("at_spk"))
+            ctx.mark_non_differentiable(*(spikes for spikes in fired if spikes is not None))
+        return traces["spk"], *(traces[name] for name in scan.traced), *finals.values()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -232,10 +235,9 @@ def _differentiably(
         *decays, threshold, factor = inputs[1 + len(states) :]
         V = decays.pop() if scan.problem.feeds_back else None
         stated = replace(
-            scan.problem,
+            scan.problem.with_parameters(tuple(decays), V, threshold, factor),
             x=x.reshape(*lead, scan.rows, -1),
             states=tuple(state.reshape(scan.rows, -1) for state in states),
-            step=scan.problem.step_with(tuple(decays), V, threshold, factor),
         )
         solution = reference.solve(stated)
     outs = [solution.spikes, *(solution.traces or ()), *solution.states]

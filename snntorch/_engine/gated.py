@@ -4,7 +4,6 @@ gradients of all weights. The steps themselves are PyTorch's, whose sigmoid and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -74,7 +73,7 @@ class _Gated(torch.autograd.Function):
                 new = cell._reset(new, (syn, mem), cell.mem_reset(mem))
             syns[t], mems[t] = new
             syn, mem = syns[t], mems[t]
-        ctx.problem, ctx.count = replace(problem, x=drive.new_empty(0), states=()), len(weights)
+        ctx.problem, ctx.count = problem.kept(), len(weights)
         ctx.save_for_backward(threshold, *weights, *first, gates, syns, mems)
         return syns, mems, syn.clone(), mem.clone()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ class Problem:
     num_steps: int
     states: States
     """Where to start from, in the order of the neuron's call; each of the states' shape."""
-    step: Callable[[Tensor, States], tuple[Tensor, States]]
-    """One time step: spikes and new states (without ``spk``) from input and old states."""
+    neuron: SpikingNeuron
+    """Whose time step it is, for who takes steps as they are."""
     feeds_back: bool
     """Whether the first state is the spikes of the last step."""
     only_spikes: bool
@@ -40,8 +39,6 @@ class Problem:
     """The layer of a feedback from all neurons to all."""
     weights: tuple[Tensor, ...]
     """Its weight and bias."""
-    cell: SpikingLSTM | None
-    """The neuron, if it has gates."""
     threshold: Tensor
     factor: Tensor
     """Graded spikes factor."""
@@ -50,8 +47,26 @@ class Problem:
     spike_grad: Callable[[Tensor], Tensor]
     inhibition: bool
     state_quant: Any
-    step_with: Callable[[States, Tensor | None, Tensor, Tensor], Callable[..., Any]]
-    """The same step with other decays, V, threshold and factor."""
+
+    @property
+    def cell(self) -> SpikingLSTM | None:
+        """The neuron, if it has gates."""
+        return self.neuron if isinstance(self.neuron, SpikingLSTM) else None
+
+    def kept(self) -> Problem:
+        """Return what a graph may hold: without tensors that are on one, and without the neuron,
+        whose states hold the graph."""
+        bare = _twin(self.neuron)
+        empty = self.x.new_empty(0)
+        return replace(self, x=empty, states=(), decays=(), weights=(), neuron=bare)
+
+    def with_parameters(
+        self, decays: States, V: Tensor | None, threshold: Tensor, factor: Tensor
+    ) -> Problem:
+        """Return the problem with tensors that stand for the neuron's parameters."""
+        tensors = {"V": V, "threshold": threshold, "graded_spikes_factor": factor}
+        none: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_decays": lambda: decays}
+        return replace(self, neuron=_twin(self.neuron, **none, **tensors))
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,7 @@ def problem(
         static=static,
         num_steps=num_steps,
         states=states,
-        step=neuron._step,
+        neuron=neuron,
         feeds_back=neuron.states[0] == "spk",
         only_spikes=neuron.init_hidden and not neuron.output,
         model=lif._equation.__name__ if lif else None,
@@ -89,7 +104,6 @@ def problem(
         V=fed_back.V if fed_back and not fed_back.all_to_all else None,
         recurrent=recurrent,
         weights=weights,
-        cell=cell,
         threshold=neuron.threshold,
         factor=neuron.graded_spikes_factor,
         reset=neuron.reset_mechanism if neuron._resets else "none",
@@ -97,16 +111,12 @@ def problem(
         spike_grad=neuron.spike_grad,
         inhibition=neuron.inhibition,
         state_quant=neuron.state_quant,
-        step_with=partial(_step_with, neuron),
     )
 
 
-def _step_with(
-    neuron: SpikingNeuron, decays: States, V: Tensor | None, threshold: Tensor, factor: Tensor
-) -> Callable[[Tensor, States], tuple[Tensor, States]]:
-    """Return a neuron's step as a function of tensors that stand for its parameters."""
+def _twin(neuron: SpikingNeuron, **attributes: Any) -> SpikingNeuron:
+    """Return a neuron that takes the same steps, without states; some of it may differ."""
     twin = object.__new__(type(neuron))
-    tensors = {"V": V, "threshold": threshold, "graded_spikes_factor": factor}
-    none: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_decays": lambda: decays}
-    twin.__dict__.update({**neuron.__dict__, **none, **tensors})
-    return twin._step
+    twin.__dict__.update({**neuron.__dict__, **attributes})
+    twin.__dict__.pop("_states", None)
+    return twin

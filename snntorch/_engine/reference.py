@@ -19,7 +19,7 @@ def solve(problem: Problem) -> Solution:
     states, spikes, traces = problem.states, [], []
     # Not x[t], whose gradient would be as large as all of x at each step.
     for x in [problem.x] * problem.num_steps if problem.static else problem.x.unbind():
-        spk, new = problem.step(x, states)
+        spk, new = problem.neuron._step(x, states)
         states = (spk, *new) if problem.feeds_back else new
         spikes.append(spk)
         traces.append(new)
