@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import utils
 from ._neurons.lapicque import Lapicque
 from ._neurons.leaky import Leaky
 from ._neurons.neurons import SpikingNeuron
@@ -195,9 +196,7 @@ class Report(tuple[Row, ...]):
             )
             first, *more = [remark for remark in labelled if remark] or [""]
             rows += [(row.node, row.nir, row.here, first), *(("", "", "", m) for m in more)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        cells = (map(str.ljust, row, widths) for row in rows)
-        return "\n".join("  ".join(row).rstrip() for row in cells)
+        return utils._table(rows)
 
     __repr__ = __str__
 

@@ -266,11 +266,6 @@ class Summary(tuple[Row, ...]):
         sums = [totals["parameters"], totals["neurons"], "", totals["silent"], totals["saturated"]]
         work = [totals["operations"], totals["dense"], _joules(self.total("energy"))]
         table.append(("total", "", "", *sums, *work))
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join([*map(str.ljust, row[:3], widths), *map(str.rjust, row[3:], widths[3:])])
-            for row in table
-        ]
         notes = [
             f"Operations and energy are for one sample, the mean of {self.batch}: synaptic ones "
             f"over {self.num_steps} time steps,",
@@ -281,7 +276,7 @@ class Summary(tuple[Row, ...]):
         ]
         if self.uncounted:
             notes.append(f"Operations are not known for {', '.join(self.uncounted)}.")
-        return "\n".join([*(line.rstrip() for line in lines), "", *notes])
+        return "\n".join([utils._table(table, left=3), "", *notes])
 
     __repr__ = __str__
 

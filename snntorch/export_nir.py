@@ -562,7 +562,7 @@ def export_to_nir(
     """
     import nir
 
-    from ._engine.unroll import Unroll
+    from ._engine.unroll import Unroll, _restore, _states_of
 
     dt = _nir.check_dt(dt)
     if not isinstance(module, nn.Module):
@@ -573,8 +573,7 @@ def export_to_nir(
     for sample in samples:
         if not isinstance(sample, Tensor):
             raise TypeError(f"sample_data is a {type(sample).__name__}; a tensor is needed")
-    stateful = [each for each in module.modules() if isinstance(each, Stateful)]
-    kept = [dict(each._states) for each in stateful]
+    kept = _states_of(module)
     try:
         utils.reset(module)
         traced = _trace(module, len(samples), model_fwd_args)
@@ -583,8 +582,7 @@ def export_to_nir(
         with torch.no_grad():
             builder.run(samples)
     finally:
-        for each, states in zip(stateful, kept, strict=True):
-            each._states = states
+        _restore(kept)
     tensors = [*samples, *module.parameters(), *(b for b in module.buffers() if b.dim())]
     dtypes = [t.dtype for t in tensors if t.is_floating_point()] or [torch.get_default_dtype()]
     dtype = reduce(torch.promote_types, dtypes)

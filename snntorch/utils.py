@@ -1,6 +1,7 @@
 """Handling whole networks and data sets."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -52,6 +53,18 @@ def _integer(name: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}, not an integer") from None
+
+
+def _table(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
+    """Return rows of text as a table: the first columns, by default all, to the left, the others
+    to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = len(widths) if left is None else left
+    lines = (
+        [*map(str.ljust, row[:left], widths), *map(str.rjust, row[left:], widths[left:])]
+        for row in rows
+    )
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def _pick(values: Any, indices: np.ndarray) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,13 @@ class ConvFeedback:
             grad, image, self.weight, [len(self.weight)],
             ones, self.padding, ones, False, [0, 0], 1, wanted,
         )  # fmt: skip
+
+
+def feedback(
+    layer: Any, weights: Sequence[Tensor], shape: torch.Size
+) -> LinearFeedback | ConvFeedback:
+    """Return the product of a layer, by the given weights, over states of the given shape."""
+    return FEEDBACKS[type(layer)](layer, weights, shape)
 
 
 FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..surrogate import SpikeGrad, no_surrogate
 from . import memory, reference
-from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
+from .feedback import feedback
 from .kernels import INLINED, Spec, reads_x
 from .problem import Problem
 
@@ -68,11 +68,6 @@ class Scan:
     def at_once(self) -> int:
         """How many steps a kernel takes in one call: after each, a dense feedback is worked out."""
         return 1 if self.spec.dense else self.problem.num_steps
-
-    def feedback(self, weights: Sequence[Tensor]) -> LinearFeedback | ConvFeedback:
-        """Return the product of a dense feedback."""
-        layer: Any = self.problem.recurrent
-        return FEEDBACKS[type(layer)](layer, weights, self.shape)
 
     def split(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
         """Return states, parameters and weights."""
@@ -140,9 +135,9 @@ class _Fused(torch.autograd.Function):
             plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
         )
         if scan.spec.dense:
-            feedback = scan.feedback(weights)
+            product = feedback(scan.problem.recurrent, weights, scan.shape)
             for t in range(scan.problem.num_steps):
-                feedback.forward(kept["at_spk"], timed["feedback"])
+                product.forward(kept["at_spk"], timed["feedback"])
                 run.take(t, 1)
         else:
             run.take(0, scan.problem.num_steps)
@@ -197,13 +192,14 @@ class _Fused(torch.autograd.Function):
         )
         d_weights: list[Tensor | None] = [None for _ in weights]
         if spec.dense:
-            feedback, d_feedback = scan.feedback(weights), timed["to_feedback"]
+            product = feedback(scan.problem.recurrent, weights, scan.shape)
+            d_feedback = timed["to_feedback"]
             for t in reversed(range(scan.problem.num_steps)):
                 run.take(t, 1)
-                feedback.backward(d_feedback[t], kept["at_spk"])
+                product.backward(d_feedback[t], kept["at_spk"])
             if "spk" in saved:
                 spikes = torch.cat((first["spk"].view(1, *scan.shape), saved["spk"][:-1]))
-                d_weights[:] = feedback.d_weights(d_feedback, spikes)[: len(weights)]
+                d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
         else:
             run.take(0, scan.problem.num_steps)
         learnt = dict(zip(spec.learns, run.summed(), strict=True))

@@ -3,7 +3,6 @@ gradients of all weights. The steps themselves are PyTorch's, whose sigmoid and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -13,7 +12,7 @@ from .._neurons import equations
 from .._neurons.slstm import SpikingLSTM
 from .._torch import autocast_on
 from . import memory
-from .feedback import FEEDBACKS, ConvFeedback, LinearFeedback
+from .feedback import feedback
 from .fused import TWICE
 from .problem import Problem, Solution
 
@@ -42,6 +41,11 @@ def solve(problem: Problem) -> Solution:
     return Solution(spikes, None if problem.only_spikes else (syn, mem), tuple(last))
 
 
+_sigmoid_adjoint, _tanh_adjoint = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+# Of the input, forget, candidate and output gates.
+_ADJOINTS = _sigmoid_adjoint, _sigmoid_adjoint, _tanh_adjoint, _sigmoid_adjoint
+
+
 class _Gated(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -56,14 +60,14 @@ class _Gated(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         cell, time = cast(SpikingLSTM, problem.cell), problem.num_steps
         syn, mem = first = (syn.contiguous(), mem.contiguous())
-        feedback = _feedback(problem, weights, mem)
+        product = feedback(problem.recurrent, weights, mem.shape)
         needed = any(ctx.needs_input_grad)
         shape = drive.shape if problem.static else drive.shape[1:]
         gates = memory.empty((time if needed else 1, *shape), drive)
         syns, mems = (memory.empty((time, *mem.shape), mem) for _ in range(2))
         for t in range(time):
             now = gates[t if needed else 0]
-            feedback.forward(mem, now)
+            product.forward(mem, now)
             now += drive if problem.static else drive[t]
             into, forget, candidate, out = cell._split(now)
             for gate in (into, forget, out):
@@ -85,7 +89,7 @@ class _Gated(torch.autograd.Function):
         cell = cast(SpikingLSTM, problem.cell)
         threshold, *tensors = ctx.saved_tensors
         weights, (syn, mem, gates, syns, mems) = tensors[: ctx.count], tensors[ctx.count :]
-        feedback = _feedback(problem, weights, mem)
+        product = feedback(problem.recurrent, weights, mem.shape)
         d_gates, d_threshold = memory.empty(gates.shape, gates), torch.zeros_like(threshold)
         g_syn, g_mem, *last = grads
         d_syn, d_mem = (torch.zeros_like(mem) if g is None else g for g in last)
@@ -103,23 +107,12 @@ class _Gated(torch.autograd.Function):
             d_syn = d_syn + _tanh_adjoint(d_mem * out, squashed)
             d_syn, *d_opened = equations.lstm_cell_adjoint(d_syn, old_syn, into, forget, candidate)
             d_opened.append(d_mem * squashed)
-            activations = (_sigmoid_adjoint, _sigmoid_adjoint, _tanh_adjoint, _sigmoid_adjoint)
-            places = zip(cell._split(d_gates[t]), activations, d_opened, opened, strict=True)
+            places = zip(cell._split(d_gates[t]), _ADJOINTS, d_opened, opened, strict=True)
             for place, adjoint, d_gate, gate in places:
                 place.copy_(adjoint(d_gate, gate))
             d_mem = torch.empty_like(old_mem)
-            feedback.backward(d_gates[t], d_mem)
+            product.backward(d_gates[t], d_mem)
         before = torch.cat((mem.unsqueeze(0), mems[:-1]))
-        d_weights = feedback.d_weights(d_gates, before)[: len(weights)]
+        d_weights = product.d_weights(d_gates, before)[: len(weights)]
         d_drive = d_gates.sum(0) if problem.static else d_gates
         return None, d_drive, d_syn, d_mem, d_threshold, *d_weights
-
-
-_sigmoid_adjoint, _tanh_adjoint = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
-
-
-def _feedback(
-    problem: Problem, weights: Sequence[Tensor], mem: Tensor
-) -> LinearFeedback | ConvFeedback:
-    layer: Any = problem.recurrent
-    return FEEDBACKS[type(layer)](layer, weights, mem.shape)

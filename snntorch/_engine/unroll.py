@@ -7,7 +7,6 @@ step; :func:`unroll` does it and :func:`explain` prints it.
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -130,9 +129,7 @@ class Plan(tuple[Stage, ...]):
     def __str__(self) -> str:
         rows = [("layer", "class", "how", "backend", "why not faster")]
         rows += [(s.path, s.name, s.how, s.backend or "", s.reason or "") for s in self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        cells = (map(str.ljust, row, widths) for row in rows)
-        return "\n".join("  ".join(row).rstrip() for row in cells)
+        return utils._table(rows)
 
     __repr__ = __str__
 
@@ -306,7 +303,7 @@ def _fold(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 def _in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     for layer in layers:
-        x = _over_rows(layer, x.clone() if getattr(layer, "inplace", False) else x)
+        x = _over_rows(layer, x)
     return x
 
 
@@ -319,6 +316,8 @@ def _over_rows(layer: nn.Module, x: Tensor) -> Any:
 
 
 def _once(layer: Any, x: Tensor) -> Any:
+    """Call a layer without states, and leave its input as it is."""
+    x = x.clone() if getattr(layer, "inplace", False) else x
     return max_pool(layer, x) if pays(layer, x) else layer(x)
 
 
@@ -385,7 +384,7 @@ def _run(group: list[Stage], x: Any, num_steps: int, static: bool, backend: str 
         with backends.use_backend(backend) if chosen else nullcontext():
             return layer(x, *kept)
     if how == "hoist":
-        return _once(layer, x.clone() if getattr(layer, "inplace", False) else x)
+        return _once(layer, x)
     out = [layer(step) for step in _in_time(x, num_steps, static)]
     alike = all(isinstance(each, Tensor) and each.shape == out[0].shape for each in out)
     return torch.stack(out) if alike else out
@@ -417,11 +416,7 @@ def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None
         num_steps = x.shape[0] if x.dim() else 0
         given = f"x of shape {tuple(x.shape)} holds no time step"
     else:
-        try:
-            num_steps = operator.index(num_steps)
-        except TypeError:
-            kind = type(num_steps).__name__
-            raise TypeError(f"num_steps={num_steps!r} is a {kind}, not an integer") from None
+        num_steps = utils._integer("num_steps", num_steps)
         given = f"num_steps={num_steps}"
         if x.dim() > 2 and x.shape[0] == num_steps:
             warn(

@@ -8,11 +8,10 @@ from os import PathLike, fspath
 from typing import Any, ClassVar
 from warnings import warn
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ... import spikegen
 from ...spikegen import _count
 
 _warned = False
@@ -112,12 +111,12 @@ class Recordings(Dataset[tuple[Any, ...]]):
     def _frames(self, events: Any) -> Tensor:
         """Count the events of each pixel in each frame."""
         sizes = dict(zip("xyp", self.recordings.sensor_size, strict=True))
-        shape = tuple(-(-sizes[axis] // (1 if axis == "p" else self.ds)) for axis in self.axes)
-        events = events[events["t"] < self.num_steps * self.dt]
-        places = [events["t"] // self.dt]
-        places += [
-            events[axis].astype(int) // (1 if axis == "p" else self.ds) for axis in self.axes
-        ]
-        frames = np.zeros((self.num_steps, *shape), np.float32)
-        np.add.at(frames, tuple(places), 1)
-        return torch.from_numpy(frames)
+        events = events[events["t"] < self.num_steps * self.dt]  # a copy
+        shape = [self.num_steps]
+        for axis in self.axes:
+            squares = 1 if axis == "p" else self.ds
+            shape.append(-(-sizes[axis] // squares))
+            if squares > 1:
+                events[axis] //= squares
+        axes = "".join(("t", *self.axes))
+        return spikegen.frames(events, shape, axes, self.dt).float()
