@@ -12,10 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import utils
-from ._engine.unroll import _check, _restore, _states_of
+from ._engine.unroll import Unroll, _check, _restore, _states_of
+from ._layers.graded_spikes import GradedSpikes
+from ._neurons.associative import AssociativeLeaky
+from ._neurons.leakyparallel import LeakyParallel
 from ._neurons.neurons import SpikingNeuron
 from ._neurons.recurrent import RecurrentLIF
+from ._neurons.sequence import WholeSequence
 from ._neurons.slstm import SLSTM
+from ._neurons.stateleaky import StateLeaky
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,9 +39,9 @@ def _to_all(outputs: int, x: Tensor) -> Tensor:
 
 def _through(run: Callable[[Tensor, Tensor], Tensor], weight: Tensor, x: Tensor) -> Tensor:
     """The fan-out of a linear layer: its gradient with all weights 1, exact at every border."""
-    ones = torch.ones(weight.shape, dtype=torch.float64, device=x.device)
+    ones = torch.ones(weight.shape, dtype=torch.float32, device=x.device)
     with torch.enable_grad():
-        zeros = torch.zeros(x.shape, dtype=torch.float64, device=x.device, requires_grad=True)
+        zeros = torch.zeros(x.shape, dtype=torch.float32, device=x.device, requires_grad=True)
         (fan_out,) = torch.autograd.grad(run(zeros, ones).sum(), zeros)
     return fan_out.round().long()
 
@@ -100,20 +105,28 @@ def _watch_weights(record: _Record) -> Callable[..., None]:
     return hook
 
 
-def _watch(record: _Record) -> Callable[..., None]:
-    """Count the calls of a layer, the spikes of a neuron, and what it feeds back without a layer
-    of its own."""
+def _watch(record: _Record, over_time: bool) -> Callable[..., None]:
+    """Count the steps of a layer, the spikes of a neuron, and what it feeds back without a layer
+    of its own.
+
+    :param over_time: whether a call takes all steps, and time is the first dimension
+    """
     last: list[Tensor] = []
 
     def hook(layer: Any, args: Any, kwargs: dict[str, Any], out: Any) -> None:
-        record.calls += 1
         out = out[0] if isinstance(out, tuple) and out else out
-        record.shape = tuple(out.shape) if isinstance(out, Tensor) else None
-        if not isinstance(layer, SpikingNeuron):
+        if not isinstance(out, Tensor):
+            record.calls += 1
             return
-        fired = (out != 0).long()
+        steps = out if over_time else out[None]
+        record.calls += len(steps)
+        record.shape = tuple(steps.shape[1:])
+        if not isinstance(layer, SpikingNeuron) or not _gives_spikes(layer):
+            return
+        fired = (steps != 0).sum(0)
         record.counts = fired if record.counts is None else record.counts + fired
-        fan_out, fed_back = 1, out
+        fan_out: int = 1
+        fed_back: Any = out
         if isinstance(layer, SLSTM):
             fan_out, fed_back = 4 * layer.hidden_size, layer.mem
             x = args[0] if args else kwargs["input_"]
@@ -124,6 +137,14 @@ def _watch(record: _Record) -> Callable[..., None]:
             last[:] = [fed_back]
 
     return hook
+
+
+def _gives_spikes(layer: Any) -> bool:
+    """Tell whether what a neuron gives first are spikes: not its membrane, nor what a query
+    reads."""
+    if isinstance(layer, StateLeaky):
+        return layer.output
+    return not (isinstance(layer, AssociativeLeaky) and layer.use_q_projection)
 
 
 def _one_to_one(layer: nn.Module) -> bool:
@@ -275,7 +296,8 @@ class Summary(tuple[Row, ...]):
             "neurons' own updates are left out.",
         ]
         if self.uncounted:
-            notes.append(f"Operations are not known for {', '.join(self.uncounted)}.")
+            names = (row.path or row.name for row in self if row.path in self.uncounted)
+            notes.append(f"Operations are not known for {', '.join(names)}.")
         return "\n".join([utils._table(table, left=3), "", *notes])
 
     __repr__ = __str__
@@ -319,6 +341,14 @@ class Summary(tuple[Row, ...]):
         return axes
 
 
+def _uncounted(layer: nn.Module) -> bool:
+    """Tell whether a layer has weights but no rule for their operations."""
+    if isinstance(layer, SpikingNeuron):
+        return isinstance(layer, LeakyParallel)
+    left_out = isinstance(layer, nn.LayerNorm | GradedSpikes)
+    return not left_out and any(each.dim() > 1 for each in layer.parameters(recurse=False))
+
+
 def _whole(layer: nn.Module) -> bool:
     """Tell whether a layer is one with all that it holds, such as feedback or parametrizations."""
     return isinstance(layer, SpikingNeuron) or _rule(layer) is not None
@@ -352,10 +382,11 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     neurons' own updates.
 
     The network is called step by step in the mode that it is in, from reset neurons. Its states and
-    buffers and the random numbers are then as before. It may also run all its steps in one call:
-    with ``num_steps=1`` each number is for that call.
+    buffers and the random numbers are then as before. A network with :class:`Unroll`, or with
+    neurons that take whole sequences, is called once. Any other that goes through all its steps in
+    one call from a batch [B, ...] takes ``num_steps=1``: each number is for that call.
 
-    :param net: a network that is called once per time step
+    :param net: a network that is called once per time step, or one of these
     :param x: input [T, B, ...], time first; with ``num_steps``, one batch [B, ...] that is shown at
         every step
     :param num_steps: number of time steps T of an input that does not change. Default: ``None``,
@@ -368,9 +399,14 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     ISSCC 2014.
     """
     steps = _check(net, x, num_steps, None)
-    batch = x.shape[0] if num_steps is not None else x.shape[1] if x.dim() > 1 else 1
-    if not x.numel():
+    if not x.dim() or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
+    unrolls = [part for part in net.modules() if isinstance(part, Unroll)]
+    at_once = bool(unrolls) or any(isinstance(part, WholeSequence) for part in net.modules())
+    if at_once:
+        num_steps = unrolls[0].num_steps if unrolls else None
+        steps = num_steps or len(x)
+    batch = x.shape[0] if num_steps is not None else x.shape[1] if x.dim() > 1 else 1
     layers = dict(_layers(net, "", set()))
     records, handles = {path: _Record() for path in layers}, []
     for path, layer in layers.items():
@@ -378,12 +414,14 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
             if _rule(part):
                 hook = _watch_weights(records[path])
                 handles.append(part.register_forward_hook(hook, with_kwargs=True))
-        handles.append(layer.register_forward_hook(_watch(records[path]), with_kwargs=True))
+        over_time = isinstance(layer, WholeSequence) or (at_once and not unrolls)
+        hook = _watch(records[path], over_time)
+        handles.append(layer.register_forward_hook(hook, with_kwargs=True))
     try:
         with _undisturbed(net, x):
             utils.reset(net)
-            for step in range(steps):
-                net(x if num_steps is not None else x[step])
+            for step in range(1 if at_once else steps):
+                net(x if at_once or num_steps is not None else x[step])
     finally:
         for handle in handles:
             handle.remove()
@@ -399,8 +437,6 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     result.uncounted = tuple(
         row.path
         for row, layer in zip(rows, layers.values(), strict=True)
-        if row.operations is None
-        and not isinstance(layer, SpikingNeuron)
-        and any(each.dim() > 1 for each in layer.parameters(recurse=False))
+        if row.operations is None and _uncounted(layer)
     )
     return result

@@ -43,6 +43,16 @@ def is_traced() -> bool:
     )
 
 
+def found(condition: Tensor) -> bool:
+    """Tell whether a condition holds anywhere; False where nobody can look at values."""
+    if is_blind() or torch.jit.is_tracing():
+        return False
+    try:
+        return bool(condition.any())
+    except RuntimeError:  # on meta tensors and under torch.func.vmap
+        return False
+
+
 def finite(x: Tensor) -> Tensor:
     """Return ``x`` with the largest numbers in the place of infinities."""
     limits = torch.finfo(x.dtype)

@@ -102,7 +102,7 @@ def TBPTT(
     :raises ValueError: ``K`` is less than 1, or more than ``num_steps``
     """
     setup, time = (net, dataloader, optimizer, criterion), (num_steps, time_var, time_first)
-    return _epoch(*setup, *time, regularization, device, _count("K", K), progress)
+    return _epoch(*setup, *time, regularization, device, utils._count("K", K, 1), progress)
 
 
 def RTRL(
@@ -130,13 +130,6 @@ def RTRL(
     return _epoch(*setup, *time, regularization, device, 1, progress)
 
 
-def _count(name: str, value: Any) -> int:
-    count = utils._integer(name, value)
-    if count < 1:
-        raise ValueError(f"{name}={count}; at least one time step is needed")
-    return count
-
-
 def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
     """Return for how many steps each sample is shown, or 0 where the data have a time axis."""
     if time_var:
@@ -148,7 +141,7 @@ def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
         return 0
     if num_steps is False:
         raise ValueError("num_steps is missing: with time_var=False pass how many steps to take")
-    num_steps = _count("num_steps", num_steps)
+    num_steps = utils._count("num_steps", num_steps, 1)
     if K is not None and num_steps < K:
         raise ValueError(f"K={K} is more than num_steps={num_steps}; BPTT takes all steps at once")
     return num_steps
@@ -203,6 +196,10 @@ def _epoch(
     progress: bool,
 ) -> Tensor:
     """Update a network after every ``K`` steps of each batch; with None, after all of them."""
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"net is a {type(net).__name__}; an nn.Module is needed")
+    if not hasattr(optimizer, "zero_grad") or not hasattr(optimizer, "step"):
+        raise TypeError(f"optimizer={optimizer!r} is none; pass for example torch.optim.Adam")
     shown = _shown(num_steps, time_var, K)
     for name, given in ("criterion", criterion), ("regularization", regularization or criterion):
         if not callable(given):
@@ -212,6 +209,9 @@ def _epoch(
     losses = []
     for batch in tqdm(dataloader, unit="batch", disable=not progress):
         data, targets = _on_device(batch, device)
+        if data.dim() < 1 + (not (shown or time_first)):
+            axes = "[B, ...]" if shown else "[T, B, ...]" if time_first else "[B, T, ...]"
+            raise ValueError(f"dataloader gives data of shape {tuple(data.shape)}, not {axes}")
         if not time_first:
             data = data if shown else data.transpose(0, 1)
             targets = targets.transpose(0, 1) if varying else targets

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .spikegen import _count, _floating
+from .spikegen import _floating
+from .utils import _count
 
 __all__ = ["path", "simulate"]
 
@@ -23,9 +24,11 @@ def path(num_steps: int, amplitude: float = 3.0) -> Tensor:
     :param amplitude: half of the triangle's width and height in pixels. Default: ``3.0``
     :returns: rows and columns, shape [T + 1, 2].
     :raises TypeError: if ``num_steps`` is no integer.
-    :raises ValueError: if ``num_steps`` is less than 3.
+    :raises ValueError: if ``num_steps`` is less than 3, or ``amplitude`` is not finite.
     """
     num_steps = _count("num_steps", num_steps, 3)
+    if not math.isfinite(amplitude):
+        raise ValueError(f"amplitude is {amplitude}; expected a finite number of pixels.")
     corners = amplitude * torch.tensor([(-1.0, -1.0), (1.0, 0.0), (-1.0, 1.0), (-1.0, -1.0)])
     time = torch.arange(num_steps + 1) * (3 / num_steps)
     side = time.floor().clamp(max=2)
@@ -97,10 +100,15 @@ def simulate(
             f"images has values from {images.min():g} to {images.max():g}; expected 0 to 1: pass "
             "images / 255 for bytes."
         )
-    ranges = (("threshold", threshold, 0, math.inf), ("noise", noise, 0, 1))
-    for name, value, low, high in (*ranges, ("mismatch", mismatch, 0, math.inf)):
-        if not low <= value <= high or (name == "threshold" and value == 0):
-            raise ValueError(f"{name} is {value}; expected a number from {low} to {high}.")
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"threshold is {threshold}; expected a finite number above 0.")
+    if not 0 <= mismatch < math.inf:
+        raise ValueError(f"mismatch is {mismatch}; expected a finite number of at least 0.")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise is {noise}; expected a probability from 0 to 1.")
+    if not hasattr(size, "__len__") or len(size) != 2:
+        raise ValueError(f"size is {size!r}; expected the height and the width of the camera.")
+    size = (_count("size", size[0], 1), _count("size", size[1], 1))
     dtype = images.dtype
     images = images.float() if images.element_size() < 4 else images  # places need the digits
     way = path(num_steps, amplitude).to(images)

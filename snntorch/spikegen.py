@@ -1,14 +1,17 @@
 """Encoders that turn data, targets and recordings of events into spike trains."""
 
 import math
-import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ._torch import found
+from .utils import _count, _share
 
 __all__ = [
     "delta",
@@ -48,21 +51,17 @@ def _floating(data: Tensor) -> Tensor:
     return data if data.is_floating_point() else data.to(torch.get_default_dtype())
 
 
-def _count(name: str, value: int, least: int) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = None
-    if count is None or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}; expected an integer of at least {least}.")
-    if count < least:
-        raise ValueError(f"{name} is {value}; expected an integer of at least {least}.")
-    return count
+def _wide(numbers: Tensor) -> Tensor:
+    """Integers as int64: a limit may be larger than the largest number of their own type."""
+    return numbers if numbers.is_floating_point() else numbers.long()
 
 
 def _first_step(first_spike_time: int, num_steps: int) -> int:
-    first_spike_time = _count("first_spike_time", first_spike_time, 0)
-    if first_spike_time >= num_steps:
+    return _within(_count("first_spike_time", first_spike_time, 0), num_steps)
+
+
+def _within(first_spike_time: Any, num_steps: int) -> Any:
+    if first_spike_time > num_steps - 1:
         raise ValueError(
             f"first_spike_time is {first_spike_time}; expected at most num_steps - 1 = "
             f"{num_steps - 1}, so that a step is left in which to spike."
@@ -72,7 +71,7 @@ def _first_step(first_spike_time: int, num_steps: int) -> int:
 
 def _probability(data: Tensor) -> Tensor:
     """The data cut to [0, 1]."""
-    if data.isnan().any():
+    if found(data.isnan()):
         raise ValueError(
             "data holds NaN, which is no probability of a spike: clean it, for example with "
             "torch.nan_to_num(data)."
@@ -176,30 +175,31 @@ def _latency_input(
     num_steps: int | bool,
     threshold: float,
     tau: float,
-    first_spike_time: int,
+    first_spike_time: float,
     normalize: bool,
-) -> tuple[Tensor, int, int]:
-    """The data, the first spike time, and the number of steps after it (0 if unknown)."""
+) -> tuple[Tensor, float]:
+    """The data, and the number of steps after the first spike time (0 if unknown)."""
     data = _floating(data)
     # Half precision cannot hold threshold + epsilon, nor the time steps.
     data = data.to(torch.promote_types(data.dtype, torch.float32))
     if data.numel() == 0:
         raise ValueError(f"data has shape {tuple(data.shape)}; expected at least one feature.")
-    if data.isnan().any():
+    if found(data.isnan()):
         raise ValueError("data holds NaN, which has no latency: clean it with torch.nan_to_num.")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
     if not tau > 0:
         raise ValueError(f"tau is {tau}; expected a number above 0.")
+    if not first_spike_time >= 0:
+        raise ValueError(f"first_spike_time is {first_spike_time}; expected a step from 0 on.")
     if num_steps is False:
         if normalize:
             raise ValueError(
                 "num_steps is missing; normalize=True needs it to spread the spikes over."
             )
-        return data, _count("first_spike_time", first_spike_time, 0), 0
+        return data, 0
     num_steps = _count("num_steps", num_steps, 1)
-    first_spike_time = _first_step(first_spike_time, num_steps)
-    return data, first_spike_time, num_steps - 1 - first_spike_time
+    return data, num_steps - 1 - _within(first_spike_time, num_steps)
 
 
 def _unit_range(data: Tensor) -> None:
@@ -210,7 +210,7 @@ def _unit_range(data: Tensor) -> None:
         )
 
 
-def _stretch(time: Tensor, room: int) -> Tensor:
+def _stretch(time: Tensor, room: float) -> Tensor:
     """Scale the latest time to the room there is."""
     latest = time.max()
     return time * room / latest.where(latest > 0, latest.new_tensor(1))
@@ -221,7 +221,7 @@ def latency_code_linear(
     num_steps: int | bool = False,
     threshold: float = 0.01,
     tau: float = 1,
-    first_spike_time: int = 0,
+    first_spike_time: float = 0,
     normalize: bool = False,
 ) -> Tensor:
     r"""Spike times that fall linearly with the feature.
@@ -246,13 +246,13 @@ def latency_code_linear(
     :raises TypeError: if the data are no real tensor or a number of steps is no integer.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
     """
-    data, first, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
+    data, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
     if normalize:
         tau = room
     time = torch.clamp_max(-tau * (data - 1), -tau * (threshold - 1))
     if normalize and time.min() < 0:
         time = _stretch(time - time.min(), room)
-    return time + first
+    return time + first_spike_time
 
 
 def latency_code_log(
@@ -260,7 +260,7 @@ def latency_code_log(
     num_steps: int | bool = False,
     threshold: float = 0.01,
     tau: float = 1,
-    first_spike_time: int = 0,
+    first_spike_time: float = 0,
     normalize: bool = False,
     epsilon: float = 1e-07,
 ) -> Tensor:
@@ -285,8 +285,8 @@ def latency_code_log(
     :raises TypeError: if the data are no real tensor or a number of steps is no integer.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
     """
-    data, first, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
-    least = data.new_tensor(threshold + epsilon)
+    data, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
+    least = torch.as_tensor(threshold + epsilon, dtype=data.dtype, device=data.device)
     if not least > threshold:
         raise ValueError(
             f"epsilon is {epsilon}; expected a positive number that {data.dtype} can add to the "
@@ -295,8 +295,10 @@ def latency_code_log(
     data = data.clamp(min=least)
     time = tau * torch.log(data / (data - threshold))
     # The order of additions is that of 1.0.0: it decides how a half is rounded.
-    time = time + first
-    return _stretch(time - first, room) + first if normalize else time
+    time = time + first_spike_time
+    if not normalize:
+        return time
+    return _stretch(time - first_spike_time, room) + first_spike_time
 
 
 def latency_code(
@@ -304,7 +306,7 @@ def latency_code(
     num_steps: int | bool = False,
     threshold: float = 0.01,
     tau: float = 1,
-    first_spike_time: int = 0,
+    first_spike_time: float = 0,
     normalize: bool = False,
     linear: bool = False,
     epsilon: float = 1e-07,
@@ -338,7 +340,7 @@ def latency(
     num_steps: int | bool = False,
     threshold: float = 0.01,
     tau: float = 1,
-    first_spike_time: int = 0,
+    first_spike_time: float = 0,
     on_target: float = 1,
     off_target: float = 0,
     clip: bool = False,
@@ -362,7 +364,7 @@ def latency(
 
     :param data: features from 0 to 1, shape [B, ...].
     :param num_steps: number of time steps T. Default: ``False``, only with ``bypass=True``, for as
-        many as the latest spike needs.
+        many as the latest time needs, be it of a feature that is clipped or not.
     :param threshold: threshold :math:`\theta`, between 0 and 1. Features below fire last.
         Default: ``0.01``
     :param tau: time constant :math:`\tau` in time steps. Default: ``1``
@@ -393,7 +395,7 @@ def latency(
         data, num_steps, threshold, tau, first_spike_time, normalize, linear, epsilon
     )
     time = time.round().long()
-    num_steps = int(time.max()) + 1 if num_steps is False else operator.index(num_steps)
+    num_steps = int(time.max()) + 1 if num_steps is False else int(num_steps)
     fires = ~below if clip else torch.ones_like(below)
     if not bypass and (late := time[fires & (time >= num_steps)]).numel():
         raise ValueError(
@@ -414,16 +416,17 @@ def _single_spikes(time: Tensor, num_steps: int) -> Tensor:
 
 def _levels(
     spikes: Tensor,
-    on: float,
-    off: float,
+    on: float | Tensor,
+    off: float | Tensor,
     interpolate: bool = False,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Numbers for spikes: off between them, or rising from off after one to on at the next."""
     dtype = dtype or torch.get_default_dtype()
     level = _ramps(spikes, dtype) if interpolate else spikes.to(dtype)
+    off, on = (torch.as_tensor(end, dtype=dtype, device=level.device) for end in (off, on))
     # At 0 and 1, lerp gives its ends to the last bit.
-    return torch.lerp(level.new_tensor(off), level.new_tensor(on), level)
+    return torch.lerp(off, on, level)
 
 
 def _ramps(spikes: Tensor, dtype: torch.dtype) -> Tensor:
@@ -457,7 +460,7 @@ def latency_interpolate(
     :raises ValueError: if a time is negative or NaN, or ``num_steps`` is less than 1.
     """
     num_steps = _count("num_steps", num_steps, 1)
-    spike_time = _real("spike_time", spike_time)
+    spike_time = _wide(_real("spike_time", spike_time))
     if not (spike_time >= 0).all():
         raise ValueError("spike_time holds negative times or NaN; expected time steps from 0 on.")
     return _levels(_single_spikes(spike_time.round(), num_steps), on_target, off_target, True)
@@ -467,19 +470,21 @@ def latency_interpolate(
 
 
 def delta(
-    data: Tensor, threshold: float = 0.1, padding: bool = False, off_spike: bool = False
+    data: Tensor, threshold: float | Tensor = 0.1, padding: bool = False, off_spike: bool = False
 ) -> Tensor:
     r"""Delta modulation: a feature fires when it has changed enough since the last step.
 
     .. math::
 
-        S_t = \begin{cases} 1 & x_t - x_{t-1} \ge \theta \\
-        -1 & x_t - x_{t-1} \le -\theta \text{ and off-spikes are wanted} \\
-        0 & \text{otherwise} \end{cases}
+        S_t = [x_t - x_{t-1} \ge \theta] - [x_t - x_{t-1} \le -\theta]
+
+    with 1 for a bracket that holds and 0 for one that does not. The second, an off-spike, is left
+    out unless it is wanted.
 
     :param data: features that vary in time, shape [T, ...]. Integers and booleans are cast to the
         default dtype, since differences of bytes would wrap around.
-    :param threshold: smallest change :math:`\theta` that fires, at least 0. Default: ``0.1``
+    :param threshold: smallest change :math:`\theta` that fires, at least 0; a number, or a tensor
+        that broadcasts to one time step. Default: ``0.1``
     :param padding: whether the first step is compared with itself, and so does not fire, rather
         than with 0. Default: ``False``
     :param off_spike: whether a fall fires with -1. Default: ``False``
@@ -490,10 +495,10 @@ def delta(
     data = _floating(data)
     if data.dim() == 0 or len(data) == 0:
         raise ValueError(f"data has shape {tuple(data.shape)}; expected [T, ...] with T >= 1.")
-    if data.isnan().any():
+    if found(data.isnan()):
         raise ValueError("data holds NaN, which has no change: clean it with torch.nan_to_num.")
-    if not threshold >= 0:
-        raise ValueError(f"threshold is {threshold}; expected a number of at least 0.")
+    if found(~(torch.as_tensor(threshold) >= 0)):
+        raise ValueError(f"threshold is {threshold}; expected numbers of at least 0.")
     first = data[:1] if padding else torch.zeros_like(data[:1])
     change = data.diff(dim=0, prepend=first)
     spikes = (change >= threshold).to(data.dtype)
@@ -519,6 +524,7 @@ def to_one_hot(targets: Tensor, num_classes: int) -> Tensor:
             f"targets has shape {tuple(targets.shape)}; expected one class index per sample, [B]: "
             f"from_one_hot gives them for a one-hot code."
         )
+    targets = _wide(targets)
     wrong = targets[(targets < 0) | (targets >= num_classes) | (targets != targets.long())]
     if wrong.numel():
         raise ValueError(
@@ -561,10 +567,9 @@ def to_one_hot_inverse(one_hot_targets: Tensor) -> Tensor:
 _PATTERNS = ("regular", "uniform", "poisson")
 
 
-def _share(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}; expected a share of the steps from 0 to 1.")
-    return value
+def _check_pattern(firing_pattern: str) -> None:
+    if firing_pattern not in _PATTERNS:
+        raise ValueError(f"firing_pattern is {firing_pattern!r}; expected one of {_PATTERNS}.")
 
 
 def _trains(
@@ -577,8 +582,7 @@ def _trains(
     device: torch.device | None = None,
 ) -> Tensor:
     """Boolean spike trains that fire at a share of the steps, shape [num_steps, *shape]."""
-    if firing_pattern not in _PATTERNS:
-        raise ValueError(f"firing_pattern is {firing_pattern!r}; expected one of {_PATTERNS}.")
+    _check_pattern(firing_pattern)
     steps = num_steps - first
     if firing_pattern == "poisson":
         probability = torch.full(tuple(shape), float(share), device=device)
@@ -646,7 +650,8 @@ def rate_interpolate(
         & t < t_e \\
         y_\text{off} & \text{after the last spike} \end{cases}
 
-    :param spike_time: time steps of the spikes, from 0 to T - 1, in any order.
+    :param spike_time: time steps of the spikes, from 0 to T - 1, in any order; fractions are cut
+        off.
     :param num_steps: number of time steps T.
     :param on_target: value at the spikes. Default: ``1``
     :param off_target: value right after a spike. Default: ``0``
@@ -656,7 +661,7 @@ def rate_interpolate(
     :raises ValueError: if a time is outside the steps or ``num_steps`` is less than 1.
     """
     num_steps = _count("num_steps", num_steps, 1)
-    spike_time = _real("spike_time", spike_time)
+    spike_time = _wide(_real("spike_time", spike_time))
     if not ((spike_time >= 0) & (spike_time < num_steps)).all():
         raise ValueError(
             f"spike_time holds a time outside the steps 0 to num_steps - 1 = {num_steps - 1}."
@@ -714,14 +719,16 @@ def targets_rate(
         raise ValueError(
             f"incorrect_rate is {incorrect_rate}; expected at most correct_rate = {correct_rate}."
         )
-    if correct_rate == 1 and incorrect_rate == 0 and first_spike_time == 0:
-        return _levels(one_hot, on_target, off_target)
-    if num_steps is False:
+    _check_pattern(firing_pattern)
+    varies = (correct_rate, incorrect_rate, first_spike_time) != (1, 0, 0)
+    if varies and num_steps is False:
         raise ValueError(
             "num_steps is missing; targets vary in time unless correct_rate is 1, incorrect_rate "
             "0 and first_spike_time 0."
         )
-    num_steps = _count("num_steps", num_steps, 1)
+    num_steps = num_steps if num_steps is False else _count("num_steps", num_steps, 1)
+    if not varies:
+        return _levels(one_hot, on_target, off_target)
     first = _first_step(first_spike_time, num_steps)
     options = (one_hot.shape, num_steps, first, firing_pattern, generator, one_hot.device)
     correct = _trains(correct_rate, *options)
@@ -735,7 +742,7 @@ def targets_latency(
     targets: Tensor,
     num_classes: int,
     num_steps: int | bool = False,
-    first_spike_time: int = 0,
+    first_spike_time: float = 0,
     on_target: float = 1,
     off_target: float = 0,
     interpolate: bool = False,
@@ -928,8 +935,8 @@ def frames(
     :raises ValueError: if an event lies outside the shape.
     """
     time_window = _count("time_window", time_window, 1)
-    if len(_axes(axes)) != len(shape):
-        raise ValueError(f"shape is {tuple(shape)}; expected a size for each of the axes {axes!r}.")
+    if not hasattr(shape, "__len__") or len(_axes(axes)) != len(shape):
+        raise ValueError(f"shape is {shape!r}; expected a size for each of the axes {axes!r}.")
     fields = events.dtype.names if isinstance(events, np.ndarray) else None
     places = []
     for axis in axes:

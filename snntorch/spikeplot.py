@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from .spikegen import _count
+from .utils import _count
 
 if TYPE_CHECKING:
     from celluloid import Camera
@@ -708,7 +708,8 @@ def confusion_matrix(
     :param cmap: name of the colour map. Default: ``"Blues"``
     :param ax: axes to draw on. Default: ``None``, for a new figure
     :returns: the axes.
-    :raises ValueError: if shapes do not fit, or a class is not from 0 to C - 1.
+    :raises ValueError: if shapes do not fit, a class is not from 0 to C - 1, or there are not as
+        many labels.
     """
     answers, truth = _array("spk_out", spk_out), _array("targets", targets)
     classes = 0 if labels is None else len(labels)
@@ -726,6 +727,9 @@ def confusion_matrix(
     classes = classes or last + 1
     if last >= classes or min(answers.min(), truth.min()) < 0:
         raise ValueError(f"there is a class below 0 or above {classes - 1}; {classes} are known.")
+    names = [str(i) for i in range(classes)] if labels is None else labels
+    if len(names) != classes:
+        raise ValueError(f"labels holds {len(names)} names; {classes} are needed, one per class.")
     matrix = np.zeros((classes, classes))
     np.add.at(matrix, (truth, answers), 1)
     accuracy = matrix.trace() / matrix.sum()
@@ -733,7 +737,6 @@ def confusion_matrix(
         matrix *= 100 / np.maximum(matrix.sum(1, keepdims=True), 1)
     ax = _axes(ax)
     ax.imshow(matrix, cmap=cmap, vmin=0, vmax=matrix.max())
-    names = [str(i) for i in range(classes)] if labels is None else labels
     ax.set_xticks(range(classes), names)
     ax.set_yticks(range(classes), names)
     if max(map(len, names)) > 2:
@@ -804,11 +807,11 @@ class LiveMonitor:
         arrays = {name: _array(name, value) for name, value in values.items()}
         if odd := [name for name, array in arrays.items() if array.size != 1]:
             raise ValueError(f"{odd[0]} has shape {arrays[odd[0]].shape}; expected one number.")
+        if not self._updates and (self._given is not None or _in_notebook()):
+            self._start(list(values))
         for name, array in arrays.items():
             self.history.setdefault(name, []).append(array.item())
         self._updates += 1
-        if self._updates == 1 and (self._given is not None or _in_notebook()):
-            self._start()
         if (self._updates - 1) % self.every == 0:
             self.show()
         return self.axes
@@ -829,9 +832,9 @@ class LiveMonitor:
         else:
             self._display.update(figure)
 
-    def _start(self) -> None:
-        self.axes = _panels(self._given, len(self.history))
-        for i, (ax, name) in enumerate(zip(self.axes, self.history, strict=True)):
+    def _start(self, names: Sequence[str]) -> None:
+        self.axes = _panels(self._given, len(names))
+        for i, (ax, name) in enumerate(zip(self.axes, names, strict=True)):
             ax.plot([], [], color=PALETTE[i % len(PALETTE)], linewidth=1.4)
             _tidy(ax, ylabel=name)
             _whole_numbers(ax.xaxis)

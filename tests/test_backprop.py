@@ -311,11 +311,28 @@ def test_progress_is_shown_when_asked_for(progress, capsys):
     [
         ({"num_steps": 5}, ValueError, "num_steps=5 with time_var=True"),
         ({"time_var": False}, ValueError, "num_steps is missing"),
-        ({"time_var": False, "num_steps": 0}, ValueError, "num_steps=0; at least one"),
-        ({"time_var": False, "num_steps": 2.5}, TypeError, "num_steps=2.5 is a float"),
+        (
+            {"time_var": False, "num_steps": 0},
+            ValueError,
+            "num_steps is 0; expected an integer of at least 1",
+        ),
+        ({"time_var": False, "num_steps": 2.5}, TypeError, "num_steps is 2.5; expected"),
         ({"time_var": False, "num_steps": 2, "K": 3}, ValueError, "K=3 is more than num_steps=2"),
-        ({"K": 0}, ValueError, "K=0; at least one"),
-        ({"K": "2"}, TypeError, "K='2' is a str"),
+        ({"K": 0}, ValueError, "K is 0; expected an integer of at least 1"),
+        ({"K": "2"}, TypeError, "K is '2'; expected"),
+        ({"K": True}, TypeError, "K is True; expected"),
+        ({"net": None}, TypeError, "net is a NoneType"),
+        ({"optimizer": None}, TypeError, "optimizer=None is none"),
+        (
+            {"dataloader": [(torch.tensor(1.0), torch.zeros(3))]},
+            ValueError,
+            r"data of shape \(\), not \[T, B, ...\]",
+        ),
+        (
+            {"dataloader": [(torch.ones(3), torch.zeros(3))], "time_first": False},
+            ValueError,
+            r"data of shape \(3,\), not \[B, T, ...\]",
+        ),
         ({"criterion": "ce_rate_loss"}, TypeError, "criterion='ce_rate_loss' is not callable"),
         ({"regularization": True}, TypeError, "regularization=True is not callable"),
         ({"criterion": lambda s, y: s.mean(0)}, ValueError, r"shape \(3, 3\).*reduction='mean'"),
@@ -338,9 +355,10 @@ def test_progress_is_shown_when_asked_for(progress, capsys):
 def test_bad_input_is_named_and_changes_nothing(options, error, message):
     net = make_net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    setup = {"dataloader": make_batches(), "criterion": SF.ce_rate_loss(), **options}
+    setup = {"net": net, "optimizer": sgd(net), "dataloader": make_batches()}
+    setup |= {"criterion": SF.ce_rate_loss(), **options}
     with pytest.raises(error, match=message):
-        backprop.TBPTT(net, optimizer=sgd(net), **setup)
+        backprop.TBPTT(**setup)
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 

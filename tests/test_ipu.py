@@ -345,7 +345,7 @@ class Assigning(nn.Module):
 def test_looking_at_values_is_noticed(monkeypatch):
     with pytest.raises(AssertionError, match="a value was looked at"):
         fake_poptorch.record(Looking(), torch.ones(1))
-    monkeypatch.setattr(SF.loss, "is_blind", lambda: False)
+    monkeypatch.setattr(SF.loss, "found", lambda condition: bool(condition.any()))
     net, x, targets = case(KINDS[0], "atan")
     with pytest.raises(AssertionError, match="a value was looked at"):
         fake_poptorch.record(net, x, targets)

@@ -450,11 +450,24 @@ def test_wrong_weights(loss_type):
         loss_type(weight=[1.0, 2.0])
 
 
+def test_wrong_rates_and_reductions():
+    for rate in (80, -0.1, math.nan):
+        with pytest.raises(ValueError, match=f"correct_rate is {rate}; expected a share"):
+            SF.mse_count_loss(correct_rate=rate)
+    with pytest.raises(ValueError, match=r"reduction is \['mean'\]; expected one of"):
+        SF.ce_rate_loss(reduction=["mean"])
+
+
 @pytest.mark.parametrize("loss_type", POPULATION)
 def test_wrong_population(loss_type):
     for num_classes in (False, True, 0, -2, 2.0, None):
         with pytest.raises(ValueError, match=f"num_classes is {num_classes}, but population_code"):
             loss_type(population_code=True, num_classes=num_classes)
+    for num_classes in (np.int64(2), torch.tensor(2)):
+        loss = loss_type(population_code=True, num_classes=num_classes)
+        plain = loss_type(population_code=True, num_classes=2)
+        args = torch.tensor([[[1.0, 0, 1, 1]], [[0, 0, 1, 0]]]), torch.tensor([0])
+        assert torch.equal(loss(*args), plain(*args))
     loss_fn = loss_type(population_code=True, num_classes=3)
     with pytest.raises(ValueError, match="num_classes is 3, which does not divide the 4 output"):
         loss_fn(torch.zeros(2, 1, 4), torch.tensor([0]))

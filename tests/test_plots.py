@@ -474,6 +474,16 @@ def test_live_monitor_updates_one_figure_in_a_notebook(notebook, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_live_monitor_takes_nothing_if_axes_do_not_fit(capsys):
+    monitor = splt.LiveMonitor(axes=plt.subplots()[1])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="axes holds 1 axes; 2 are needed"):
+            monitor.update(loss=1.0, accuracy=0.5)
+    assert monitor.history == {} and capsys.readouterr().out == ""
+    assert len(monitor.update(loss=1.0)) == 1
+    plt.close("all")
+
+
 @pytest.mark.parametrize("names", [{}, {"other": 1}, {"loss": 1, "more": 2}])
 def test_live_monitor_wants_the_same_names(names):
     monitor = splt.LiveMonitor(axes=plt.subplots()[1])
@@ -518,6 +528,10 @@ def test_live_monitor_wants_the_same_names(names):
         (lambda fig, ax: splt.confusion_matrix([0, 1], [0]), r"shape \(2,\) for .* \(1,\)"),
         (lambda fig, ax: splt.confusion_matrix([0, 3], [0, 1], labels=LABELS), "above 2"),
         (lambda fig, ax: splt.confusion_matrix([0, -1], [0, 1]), "below 0"),
+        (
+            lambda fig, ax: splt.confusion_matrix(torch.ones(5, 2, 4), [0, 1], labels=LABELS),
+            "labels holds 3 names; 4 are needed",
+        ),
         (lambda fig, ax: splt.confusion_matrix([0.0, 1], [0, 1]), "expected integers"),
     ],
 )

@@ -98,7 +98,7 @@ def test_records_in_order_and_by_name():
     run(net, x)
     assert mon.records == [4, 3, 4, 3]
     assert mon["0"] == [4, 4] and mon["2.0"] == [3, 3]
-    assert mon[1] == 3 and mon[-2] == 4
+    assert mon[1] == mon[np.int64(1)] == 3 and mon[-2] == 4 and mon[1:3] == [3, 4]
     assert mon.name_records_index == {"0": [0, 2], "2.0": [1, 3]}
     with pytest.raises(ValueError, match=r"no layer 'fc' is monitored; .*'2.0'"):
         mon["fc"]

@@ -246,6 +246,12 @@ def test_number_of_bits_out_of_range(num_bits):
         state_quant(num_bits=num_bits)
 
 
+def test_integers_of_other_libraries_and_what_is_no_tensor():
+    assert repr(state_quant(np.int64(4))) == repr(state_quant(4))
+    with pytest.raises(TypeError, match="input_ is a list; expected a tensor"):
+        state_quant(4)([1.0])
+
+
 @pytest.mark.parametrize("num_bits", [2.5, True, "8", None])
 def test_number_of_bits_of_a_wrong_type(num_bits):
     with pytest.raises(TypeError, match=f"num_bits is {num_bits!r}; expected an integer"):

@@ -144,6 +144,11 @@ def test_digits_give_about_as_many_events_as_a_camera():
         (torch.zeros(1, 3, 3), {"threshold": 0}, ValueError, "threshold is 0"),
         (torch.zeros(1, 3, 3), {"noise": 1.5}, ValueError, r"noise is 1\.5"),
         (torch.zeros(1, 3, 3), {"mismatch": -1}, ValueError, "mismatch is -1"),
+        (torch.zeros(1, 3, 3), {"mismatch": math.inf}, ValueError, "mismatch is inf"),
+        (torch.zeros(1, 3, 3), {"threshold": math.inf}, ValueError, "threshold is inf"),
+        (torch.zeros(1, 3, 3), {"amplitude": math.nan}, ValueError, "amplitude is nan"),
+        (torch.zeros(1, 3, 3), {"size": (0, 12)}, ValueError, "size is 0"),
+        (torch.zeros(1, 3, 3), {"size": 10}, ValueError, "size is 10; expected the height"),
     ],
 )
 def test_wrong_arguments(images, options, error, message):

@@ -488,6 +488,58 @@ def test_one_hot_by_hand():
     assert code.sum() == 3  # as it was
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.float32])
+def test_limits_beyond_the_type_of_small_integers(dtype):
+    small = torch.tensor([3, 100], dtype=dtype)
+    for size in (128, 256, 300):
+        assert spikegen.to_one_hot(small, size).argmax(1).tolist() == [3, 100]
+        assert spikegen.rate_interpolate(small, size).eq(1).nonzero().flatten().tolist() == [3, 100]
+        late = spikegen.latency_interpolate(small, size)
+        assert late.argmax(0).tolist() == [3, 100]
+    with pytest.raises(ValueError, match=r"targets holds 100; .* = 99"):
+        spikegen.to_one_hot(small, 100)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize(
+    "encode", [lambda x: spikegen.rate(x, 5), spikegen.rate_conv, spikegen.delta]
+)
+def test_encoding_where_nobody_can_look_at_values(encode):
+    data = torch.ones(3, 4)
+    expected = encode(data)
+    meta = encode(data.to("meta"))
+    assert meta.is_meta and meta.shape == expected.shape
+    batched = torch.func.vmap(encode, randomness="different")(data.expand(2, 3, 4))
+    assert torch.equal(batched, expected.expand(2, *expected.shape))
+    compiled = torch.compile(encode, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(data), expected)
+
+
+def test_first_spike_times_between_steps():
+    # ln(0.5 / (0.5 - 0.01)) = 0.0202 and ln(0.1 / 0.09) = 0.1054
+    data = torch.tensor([0.5, 0.1])
+    times = spikegen.latency_code_log(data, first_spike_time=1.5)
+    torch.testing.assert_close(times, torch.tensor([1.5202027, 1.6053605]))
+    whole, given = (spikegen.latency(data, 5, first_spike_time=first) for first in (2, 2.0))
+    assert torch.equal(whole, given) and whole.argmax(0).tolist() == [2, 2]
+
+
+def test_numbers_as_tensors():
+    data = torch.tensor([0.05, 0.5, 1.0])
+    options = {"threshold": 0.1, "on_target": 2.0, "off_target": 0.5}
+    tensors = {name: torch.tensor(value) for name, value in options.items()}
+    given, expected = (spikegen.latency(data, 30, normalize=True, **o) for o in (tensors, options))
+    assert torch.equal(given, expected)
+
+
+def test_a_threshold_for_each_feature():
+    data = torch.tensor([[0.0, 0.0], [0.15, 0.15], [0.0, 0.0]])
+    spikes = spikegen.delta(data, threshold=torch.tensor([0.1, 0.2]), off_spike=True)
+    assert spikes[1:].tolist() == [[1, 0], [-1, 0]]
+    with pytest.raises(ValueError, match="threshold is tensor"):
+        spikegen.delta(data, threshold=torch.tensor([0.1, -0.2]))
+
+
 def test_wrong_one_hots():
     for targets in ([3, 0], [0, -1], [0.5, 0], [0, math.nan]):
         with pytest.raises(ValueError, match=r"targets holds .*; expected whole numbers .* = 2"):
@@ -673,6 +725,10 @@ def test_wrong_targets():
         spikegen.targets_rate(targets, 3, 4, first_spike_time=4)
     with pytest.raises(ValueError, match="firing_pattern is 'burst'; expected one of"):
         spikegen.target_rate_code(4, firing_pattern="burst")
+    with pytest.raises(ValueError, match="firing_pattern is 'burst'; expected one of"):
+        spikegen.targets_rate(targets, 3, firing_pattern="burst")
+    with pytest.raises(ValueError, match="num_steps is -3; expected"):
+        spikegen.targets_rate(targets, 3, -3)
     with pytest.raises(ValueError, match="rate is nan; expected a share"):
         spikegen.target_rate_code(4, rate=math.nan)
     for time in (-1, 4):
@@ -760,6 +816,8 @@ def test_wrong_frames():
         spikegen.frames(early, (-1, 2), axes="tx")
     with pytest.raises(ValueError, match=r"shape is \(3, 2\); .*the axes 'tpyx'"):
         spikegen.frames(events, (3, 2))
+    with pytest.raises(ValueError, match="shape is 3; expected a size for each"):
+        spikegen.frames(events, 3, axes="tx")
     with pytest.raises(TypeError, match="events has no field 'p'"):
         spikegen.frames(events, (3, 2, 1, 1))
     with pytest.raises(TypeError, match="events has no field 't'"):

@@ -267,6 +267,9 @@ def test_wrong_input():
     linear = stdp_learner.stdp_linear_single_step
     with pytest.raises(TypeError, match=r"synapse is a ReLU; expected nn.Linear or nn.Conv1d or"):
         STDPLearner(nn.ReLU(), snn.Leaky(0.5), 2.0, 2.0)
+    with pytest.raises(TypeError, match=r"sn is a str; expected nn.Module"):
+        STDPLearner(fc, "lif", 2.0, 2.0)
+    assert not fc._forward_hooks
     with pytest.raises(TypeError, match=r"conv is a Linear; expected nn.Conv2d"):
         stdp_learner.stdp_conv2d_single_step(fc, x, out, None, None, 2.0, 2.0)
     with pytest.raises(TypeError, match=r"fc is a Conv2d; expected nn.Linear"):

@@ -187,6 +187,40 @@ def test_rates_of_a_sequential_network_equal_those_of_unroll():
     assert rows.total("parameters") == sum(each.numel() for each in net.parameters())
 
 
+def numbers(rows):
+    """What a summary says of each layer, without where it stands."""
+    return [(*vars(row).values(),)[1:] for row in rows]
+
+
+def test_an_unrolled_network_has_the_numbers_of_its_steps():
+    net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(0.9, threshold=0.3, **HIDDEN))
+    x = torch.rand(7, 2, 4)
+    steps, static = snn.summary(net, x), snn.summary(net, x[0], 7)
+    for num_steps in (None, 1):
+        rows = snn.summary(snn.Unroll(net), x, num_steps)
+        assert numbers(rows) == numbers(steps)
+        assert (rows.batch, rows.num_steps) == (2, 7)
+    assert numbers(snn.summary(snn.Unroll(net, 7), x[0])) == numbers(static)
+    assert steps[1].neurons == 3 and steps[0].operations == 7 * 4 * 3
+
+
+def test_neurons_that_take_whole_sequences():
+    layers = [snn.LinearLeaky(0.9, 3, 5, output=False), nn.Linear(5, 2), snn.LeakyParallel(2, 4)]
+    net, x = nn.Sequential(*layers), torch.rand(7, 2, 3)
+    membrane, linear, parallel = rows = snn.summary(net, x)
+    assert (membrane.shape, membrane.rate, membrane.neurons) == ((2, 5), None, None)
+    assert (membrane.operations, membrane.dense) == (7 * 15, 15)
+    assert (linear.shape, linear.operations, linear.dense) == ((2, 2), 7 * 10, 10)
+    assert (parallel.shape, parallel.neurons) == ((2, 4), 4)
+    assert parallel.rate == pytest.approx(net(x).mean().item())
+    assert rows.uncounted == ("2",)  # its weights are those of an nn.RNN
+    spiking = snn.StateLeaky(0.9, 3, threshold=0.5)
+    (row,) = snn.summary(spiking, x)
+    spikes, _ = spiking(x)
+    assert row.rate == pytest.approx(spikes.mean().item())
+    assert row.saturated == spikes.all(0).all(0).sum() and row.neurons == 3
+
+
 # What it leaves alone --------------------------------------------------------------------------
 
 
@@ -259,6 +293,9 @@ def test_unknown_layers_are_named():
     assert rows.uncounted == ("0",)
     assert "not known for 0." in str(rows)
     assert str(rows).splitlines()[1].split()[-2:] == ["?", "?"]
+    assert "not known for LSTM." in str(snn.summary(nn.LSTM(4, 3), torch.rand(2, 1, 4)))
+    left_out = nn.Sequential(nn.LayerNorm([2, 4]), snn.GradedSpikes(4, 1.0))
+    assert snn.summary(left_out, torch.rand(3, 1, 2, 4)).uncounted == ()
 
 
 def test_plot():
@@ -280,6 +317,7 @@ def test_plot():
         (torch.relu, torch.ones(2, 3), None, TypeError, "net is a"),
         (nn.Identity(), [1.0], None, TypeError, "x is a list"),
         (nn.Identity(), torch.ones(2, 3), 0, ValueError, "num_steps=0"),
+        (nn.Identity(), torch.tensor(1.0), 3, ValueError, r"x has shape \(\)"),
         (nn.Identity(), torch.ones(2, 0, 3), None, ValueError, r"\(2, 0, 3\)"),
     ],
 )

@@ -327,6 +327,10 @@ def test_wrong_arguments():
     for temporal in (SF.SpikeTime, SF.mse_temporal_loss):
         with pytest.raises(ValueError, match="tolerance is -1; expected a number of steps"):
             temporal(tolerance=-1)
+        with pytest.raises(ValueError, match="tolerance is nan; expected a number of steps"):
+            temporal(tolerance=math.nan)
+        with pytest.raises(TypeError, match="on_target is None; expected a time step"):
+            temporal(on_target=None)
         with pytest.raises(ValueError, match=r"on_target holds 2 and off_target 2 .*multi_spike"):
             temporal(on_target=[1, 2], off_target=[3, 4])
         with pytest.raises(ValueError, match="on_target holds 2 and off_target 1 times"):

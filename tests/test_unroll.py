@@ -711,8 +711,8 @@ def test_neuron_that_would_pass_on_its_states():
     [
         ((lif(), [1.0]), TypeError, "x is a list; a tensor"),
         ((torch.sin, torch.rand(2)), TypeError, "net is a builtin_function_or_method"),
-        ((lif(), torch.rand(2), 2.0), TypeError, "num_steps=2.0 is a float, not an integer"),
-        ((lif(), torch.rand(2), "2"), TypeError, "num_steps='2' is a str"),
+        ((lif(), torch.rand(2), 2.0), TypeError, "num_steps is 2.0; expected an integer"),
+        ((lif(), torch.rand(2), "2"), TypeError, "num_steps is '2'; expected"),
         ((lif(), torch.rand(2), 0), ValueError, "num_steps=0; at least one time step"),
         ((lif(), torch.rand(2), -1), ValueError, "num_steps=-1; at least one time step"),
         ((lif(), torch.rand(0, 2)), ValueError, r"x of shape \(0, 2\) holds no time step"),

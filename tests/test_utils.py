@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import snntorch as snn
 from snntorch import utils
 
 KINDS = {"tensor": torch.as_tensor, "array": np.asarray, "list": list, "tuple": tuple}
@@ -77,7 +78,7 @@ class Nameless:
         (lambda d: utils.data_subset(d, 6), ValueError, "subset=6 .* 5 samples"),
         (lambda d: utils.data_subset(d, 2, 3), ValueError, "idx=3 .* 0 to 1"),
         (lambda d: utils.data_subset(d, 2, -1), ValueError, "idx=-1 .* 0 to 1"),
-        (lambda d: utils.data_subset(d, 2.5), TypeError, "subset=2.5 is a float"),
+        (lambda d: utils.data_subset(d, 2.5), TypeError, "subset is 2.5; expected an integer"),
         (lambda d: utils.data_subset(Nameless(), 2), TypeError, "dataset is a Nameless without"),
         (lambda d: utils.valid_split(d, Numbers(5), 1.5), ValueError, "split=1.5 .* 0 to 1"),
         (lambda d: utils.valid_split(d, Numbers(5), -0.1), ValueError, "split=-0.1"),
@@ -91,6 +92,12 @@ def test_bad_input_is_named_and_changes_nothing(call, error, message):
     with pytest.raises(error, match=message):
         call(numbers)
     assert content(numbers) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("function", [utils.reset, utils.detach])
+def test_only_modules_have_states(function):
+    with pytest.raises(TypeError, match=r"net is a list; a neuron or another nn\.Module"):
+        function([snn.Leaky(0.9)])
 
 
 def test_a_target_for_each_sample():

@@ -430,7 +430,7 @@ def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None
 
 
 def _states_of(net: nn.Module) -> list[tuple[Stateful, dict[str, Any]]]:
-    return [(each, dict(each._states)) for each in net.modules() if isinstance(each, Stateful)]
+    return [(each, dict(each._states)) for each in utils._stateful(net)]
 
 
 def _restore(kept: list[tuple[Stateful, dict[str, Any]]]) -> None:

@@ -35,11 +35,10 @@ def accuracy_rate(
         not fit, a class that does not exist, or a population code without a fitting number of
         classes.
     """
-    _check_population(population_code, num_classes)
-    outputs = _class_outputs(spk_out, population_code, num_classes)
+    outputs = _class_outputs(spk_out, _check_population(population_code, num_classes))
     indices = _class_indices(targets, outputs.shape[1:2], outputs)
     correct = outputs.sum(0).argmax(-1) == indices
-    return np.float64(correct.double().mean().item())
+    return np.float64(correct.sum().item() / len(correct))
 
 
 def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
@@ -62,7 +61,7 @@ def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
     :raises ValueError: as in :class:`~snntorch.functional.loss.LossFunctions`: for shapes that do
         not fit, or a class that does not exist.
     """
-    outputs = _class_outputs(spk_out, False, False)
+    outputs = _class_outputs(spk_out)
     indices = _class_indices(targets, outputs.shape[1:2], outputs)
     correct = SpikeTime.FirstSpike.apply(outputs).argmin(-1) == indices
-    return np.float64(correct.double().mean().item())
+    return np.float64(correct.sum().item() / len(correct))

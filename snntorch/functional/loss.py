@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._torch import is_blind
+from .._torch import found
+from ..utils import _count, _share
 
 __all__ = [
     "LossFunctions",
@@ -29,23 +30,25 @@ _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _check_population(population_code: bool, num_classes: int | bool) -> None:
-    """Raise ValueError where ``population_code`` comes without a number of classes."""
-    if population_code and (
-        isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
-    ):
+def _check_population(population_code: bool, num_classes: int | bool) -> int:
+    """Return the number of classes of a population code, or 0 without one."""
+    if not population_code:
+        return 0
+    try:
+        return _count("num_classes", num_classes, 1)
+    except (TypeError, ValueError):
         raise ValueError(
             f"num_classes is {num_classes!r}, but population_code=True needs the number of "
             f"classes, a positive integer: pass for example num_classes=10."
-        )
+        ) from None
 
 
-def _class_outputs(outputs: Tensor, population_code: bool, num_classes: int | bool) -> Tensor:
+def _class_outputs(outputs: Tensor, num_classes: int = 0) -> Tensor:
     """The recorded outputs [T, B, C] as one floating trace per class [T, B, K].
 
-    With a population code the neurons are cut into K blocks of neighbours, one per class, and
-    each block is summed. Half precision becomes float32: sums over time and squares of them
-    overflow float16.
+    With a population code of ``num_classes`` (0 for none) the neurons are cut into K blocks of
+    neighbours, one per class, and each block is summed. Half precision becomes float32: sums over
+    time and squares of them overflow float16.
     """
     if not isinstance(outputs, Tensor):
         raise TypeError(
@@ -60,7 +63,7 @@ def _class_outputs(outputs: Tensor, population_code: bool, num_classes: int | bo
     if outputs.is_complex():
         raise TypeError(f"spk_out has dtype {outputs.dtype}; expected real numbers.")
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-    if not population_code:
+    if not num_classes:
         return outputs
     if outputs.shape[-1] % num_classes:
         raise ValueError(
@@ -88,22 +91,16 @@ def _class_indices(targets: Tensor, shape: tuple[int, ...], outputs: Tensor) -> 
         raise TypeError(f"targets has dtype {targets.dtype}; expected integers.")
     num_classes = outputs.shape[-1]
     indices = targets.to(outputs.device, torch.int64)
-    if is_blind():
-        return indices
-    try:
-        whole = not targets.is_floating_point() or bool((targets == targets.trunc()).all())
-        low, high = (int(extreme) for extreme in indices.aminmax())
-    except RuntimeError:  # nobody can look at values under torch.func.vmap
-        return indices
-    if not whole:
+    if targets.is_floating_point() and found(targets != targets.trunc()):
         raise ValueError(
             "targets holds fractions; expected whole class indices: probabilities become "
             "indices with targets.argmax(-1)."
         )
-    if low < 0 or high >= num_classes:
+    wrong = (indices < 0) | (indices >= num_classes)
+    if found(wrong):
         raise ValueError(
-            f"targets holds class {low if low < 0 else high}; expected 0 to {num_classes - 1}, "
-            f"as spk_out gives {num_classes} classes: count classes from 0 or widen the output."
+            f"targets holds class {indices[wrong][0]}; expected 0 to {num_classes - 1}, as "
+            f"spk_out gives {num_classes} classes: count classes from 0 or widen the output."
         )
     return indices
 
@@ -154,7 +151,7 @@ class LossFunctions:
         population_code: bool = False,
         num_classes: int | bool = False,
     ) -> None:
-        if reduction not in _REDUCTIONS:
+        if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
             raise ValueError(
                 f"reduction is {reduction!r}; expected one of {', '.join(map(repr, _REDUCTIONS))}."
             )
@@ -168,15 +165,15 @@ class LossFunctions:
                 f"weight has shape {tuple(weight.shape)}; expected one factor per class, [K]: "
                 f"pass weight.flatten()."
             )
-        _check_population(population_code, num_classes)
         self.reduction = reduction
         self.weight = weight
         self.population_code = population_code
         self.num_classes = num_classes
+        self._classes = _check_population(population_code, num_classes)
         self.__name__ = type(self).__name__
 
     def __call__(self, spk_out: Tensor, targets: Tensor) -> Tensor:
-        outputs = _class_outputs(spk_out, self.population_code, self.num_classes)
+        outputs = _class_outputs(spk_out, self._classes)
         if self.weight is not None and len(self.weight) != outputs.shape[-1]:
             raise ValueError(
                 f"weight has {len(self.weight)} entries; expected {outputs.shape[-1]}, one for "
@@ -308,8 +305,10 @@ class mse_count_loss(LossFunctions):
     A rate of 0.29 over 100 steps aims at 29 spikes: binary rounding of the product is undone.
     The other arguments and the call are those of :class:`LossFunctions`.
 
-    :param correct_rate: share of the steps at which the right class is to fire. Default: ``1``
-    :param incorrect_rate: share of the steps at which the others are to fire. Default: ``0``
+    :param correct_rate: share of the steps at which the right class is to fire, from 0 to 1.
+        Default: ``1``
+    :param incorrect_rate: share of the steps at which the others are to fire, likewise.
+        Default: ``0``
     """
 
     _per_class = True
@@ -324,8 +323,8 @@ class mse_count_loss(LossFunctions):
         weight: Tensor | None = None,
     ) -> None:
         super().__init__(reduction, weight, population_code, num_classes)
-        self.correct_rate = correct_rate
-        self.incorrect_rate = incorrect_rate
+        self.correct_rate = _share("correct_rate", correct_rate)
+        self.incorrect_rate = _share("incorrect_rate", incorrect_rate)
 
     def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
         num_steps = len(outputs)
@@ -411,6 +410,14 @@ def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
     return times + (spikes.detach() - spikes)  # adds nothing but the slope
 
 
+def _steps_given(name: str, times: Any) -> int:
+    """Return how many time steps are given, or raise TypeError if they are none."""
+    try:
+        return torch.as_tensor(times).numel()
+    except (RuntimeError, TypeError, ValueError):
+        raise TypeError(f"{name} is {times!r}; expected a time step, or one per spike.") from None
+
+
 class SpikeTime(nn.Module):
     r"""Turn recorded spikes, and the targets of a temporal loss, into spike times.
 
@@ -487,9 +494,9 @@ class SpikeTime(nn.Module):
         multi_spike: bool = False,
     ) -> None:
         super().__init__()
-        if tolerance < 0:
+        if not tolerance >= 0:
             raise ValueError(f"tolerance is {tolerance!r}; expected a number of steps, at least 0.")
-        counts = [torch.as_tensor(times).numel() for times in (on_target, off_target)]
+        counts = [_steps_given("on_target", on_target), _steps_given("off_target", off_target)]
         if counts[0] != counts[1] or counts[0] == 0 or (counts[0] > 1 and not multi_spike):
             raise ValueError(
                 f"on_target holds {counts[0]} and off_target {counts[1]} times; expected "
@@ -503,7 +510,7 @@ class SpikeTime(nn.Module):
         self.multi_spike = multi_spike
 
     def forward(self, spk_out: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = _class_outputs(spk_out, False, False)
+        outputs = _class_outputs(spk_out)
         return self._times(outputs, self._check_targets(outputs, targets))
 
     def labels_to_spike_times(self, targets: Tensor, num_outputs: int) -> Tensor:

@@ -59,8 +59,8 @@ class BaseMonitor:
         self.name_records_index: dict[str, list[int]] = {}
         self._enable = True
 
-    def __getitem__(self, i: int | str) -> Any:
-        if isinstance(i, int):
+    def __getitem__(self, i: int | slice | str) -> Any:
+        if not isinstance(i, str):
             return self.records[i]
         if i not in self.name_records_index:
             raise ValueError(

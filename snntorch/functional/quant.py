@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .._torch import finite, is_written_out
+from ..utils import _integer
 
 __all__ = ["StateQuant", "state_quant"]
 
@@ -114,8 +115,9 @@ class state_quant:
 
         l_0 = -\theta \, (1 + a) , \qquad l_{L-1} = \theta \, (1 + b) ,
 
-    with the threshold :math:`\theta`, the lower limit :math:`a` and the upper limit :math:`b`.
-    Uniform levels divide this range evenly. Otherwise they
+    with the threshold :math:`\theta`, the lower limit :math:`a` and the upper limit :math:`b`;
+    where the formulas below give no level on one side of the centre, that side's end is no level
+    either. Uniform levels divide this range evenly. Otherwise they
     crowd around a centre :math:`c`, which is the threshold or 0: going from either end of the
     range towards the centre, each step between levels is the one before times the multiplier
     :math:`m`,
@@ -160,8 +162,7 @@ class state_quant:
         upper_limit: float = 0.2,
         multiplier: float | None = None,
     ) -> None:
-        if isinstance(num_bits, bool) or not isinstance(num_bits, int):
-            raise TypeError(f"num_bits is {num_bits!r}; expected an integer from 1 to 24.")
+        num_bits = _integer("num_bits", num_bits, "an integer from 1 to 24")
         if not 1 <= num_bits <= 24:
             raise ValueError(f"num_bits is {num_bits}; expected an integer from 1 to 24.")
         if isinstance(threshold, Tensor) and threshold.numel() != 1:
@@ -202,6 +203,8 @@ class state_quant:
         self._midpoints = {dtype: _midpoints(levels) for dtype, levels in self._levels.items()}
 
     def __call__(self, input_: Tensor) -> Tensor:
+        if not isinstance(input_, Tensor):
+            raise TypeError(f"input_ is a {type(input_).__name__}; expected a tensor of states.")
         precision = torch.float64 if input_.dtype == torch.float64 else torch.float32
         levels = self._levels[precision]
         if is_written_out():

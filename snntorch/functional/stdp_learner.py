@@ -334,7 +334,7 @@ class STDPLearner(nn.Module):
     :param f_pre: :math:`f_{\rm pre}`, from the weight to a factor of its shape. Default: the
         weight itself
     :param f_post: :math:`f_{\rm post}`, likewise. Default: the weight itself
-    :raises TypeError: if ``synapse`` is another layer.
+    :raises TypeError: if ``synapse`` is another layer, or ``sn`` no module.
     :raises ValueError: for a time constant below 1.
     """
 
@@ -349,6 +349,7 @@ class STDPLearner(nn.Module):
     ) -> None:
         super().__init__()
         _check_module(synapse, tuple(_SINGLE_STEPS), "synapse")
+        _check_module(sn, nn.Module, "sn")
         for name, tau in (("tau_pre", tau_pre), ("tau_post", tau_post)):
             _euler_decay(tau, name)
         self.synapse = synapse

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ... import spikegen
-from ...spikegen import _count
+from ...utils import _count
 
 _warned = False
 
