@@ -4,7 +4,7 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from . import ipu
@@ -53,6 +53,12 @@ def found(condition: Tensor) -> bool:
         return False
 
 
+def is_batched(tensor: Tensor) -> bool:
+    """Tell whether a tensor stands for several: under vmap, or with ``is_grads_batched=True``."""
+    functorch: Any = torch._C._functorch
+    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+
+
 def finite(x: Tensor) -> Tensor:
     """Return ``x`` with the largest numbers in the place of infinities."""
     limits = torch.finfo(x.dtype)
@@ -95,15 +101,41 @@ def _graph_is_gone(tensor: Tensor) -> bool:
     nodes: list[Any] = [] if tensor.grad_fn is None else [tensor.grad_fn]
     for node in nodes:
         try:
-            for name in _saved(node.__class__):
-                getattr(node, name)
-        except RuntimeError:
-            return True
+            for raw, name in _saved(node.__class__):
+                # Getting what is there may run code of others, such as that of checkpoints; older
+                # releases do not tell whether it is.
+                if getattr(getattr(node, raw), "data", True) is None:
+                    getattr(node, name)
+        except RuntimeError as error:
+            return "second time" in str(error)  # or it was modified in place
         if len(nodes) < 8:
             nodes += [following for following, _ in node.next_functions if following is not None]
     return False
 
 
 @cache
-def _saved(node: type) -> list[str]:
-    return [name for name in dir(node) if name.startswith("_saved_") or name == "saved_tensors"]
+def _saved(node: type) -> list[tuple[str, str]]:
+    names = [name for name in dir(node) if name.startswith("_raw_saved_")]
+    return [(name, name[5:] if name == "_raw_saved_tensors" else name[4:]) for name in names]
+
+
+HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+_METHODS = ("forward", "fire", "fire_inhibition", "mem_reset")
+
+
+def class_of(module: nn.Module) -> type:
+    """Return a module's class, for a parametrized one that before."""
+    cls = type(module)
+    return cls.__bases__[0] if "parametrizations" in module._modules else cls
+
+
+def replaced(module: nn.Module) -> str | None:
+    """Tell which method somebody has replaced in one module."""
+    name = next((name for name in _METHODS if name in module.__dict__), None)
+    return name and f"its {name} was replaced"
+
+
+def touched(module: nn.Module) -> str | None:
+    """Tell what somebody has added to a module's call."""
+    hooked = any(getattr(module, f"_{hooks}") for hooks in HOOKS)
+    return replaced(module) or ("has hooks" if hooked else None)

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 import torch
 from models import MODELS
+from torch.nn.utils import parametrize
 
 import snntorch as snn
 from snntorch import surrogate
@@ -318,6 +319,7 @@ REFUSED = [
     ({"state_quant": torch.round}, "quantised"),
     ({"spike_grad": torch.sigmoid}, "may not fire by a step"),
     ({"spike_grad": surrogate.SSO()}, "no slope that is a function of the membrane"),
+    ({"spike_grad": surrogate.fast_sigmoid(torch.linspace(1, 25, 5))}, "parameters are tensors"),
     ({"beta": torch.tensor([0.9], dtype=torch.float64).expand(5)}, "another dtype"),
 ]
 
@@ -333,6 +335,50 @@ def test_what_is_refused_runs_on_the_reference(kwargs, reason):
         backends.choose(stated, "numba")
     with backends.use_backend("numba"), pytest.raises(ValueError, match=reason):
         backends.solve(stated)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_an_instant_reset_of_alpha_runs_on_the_reference(reset):
+    neuron = snn.Alpha(alpha=0.9, beta=0.5, reset_mechanism=reset)
+    states = tuple(torch.zeros(B, 5) for _ in neuron.states)
+    neuron.reset_delay = False
+    stated = problem(neuron, torch.randn(T, B, 5), T, False, states)
+    assert "within the step that fires" in backends.choose(stated)[1]
+
+
+@pytest.mark.parametrize("row", DENSE, ids=lambda m: m.id)
+def test_products_under_autocast_are_those_of_the_loop(row):
+    neuron, x = row.make(init_hidden=True), row.input(T, B)
+    with torch.autocast("cpu", torch.bfloat16):
+        spikes, mem = snn.unroll(neuron, x), neuron.mem
+        neuron.reset_hidden()
+        assert torch.equal(spikes, torch.stack([neuron(step) for step in x]))
+    assert spikes.any() and torch.equal(mem, neuron.mem)
+
+
+@pytest.mark.parametrize("name", ["threshold", "graded_spikes_factor"])
+def test_second_derivatives_by_parametrized_parameters(name):
+    grads = []
+    for backend in ("reference", "numba"):
+        torch.manual_seed(0)
+        options = {"learn_threshold": True, "learn_graded_spikes_factor": True}
+        neuron = snn.Leaky(0.7, init_hidden=True, **options).double()
+        parametrize.register_parametrization(neuron, name, torch.nn.Softplus())
+        x = torch.randn(6, B, 4, dtype=torch.float64, requires_grad=True)
+        own = neuron.parametrizations[name].original
+        spikes = snn.unroll(neuron, x, backend=backend)
+        weights = torch.randn_like(spikes)
+        first = torch.autograd.grad((weights * spikes).sum(), [own, x], create_graph=True)
+        second = torch.autograd.grad(first[1].square().sum() + first[0], own)
+        grads.append(torch.stack([first[0].detach(), *second]))
+    assert grads[0].all()
+    torch.testing.assert_close(*grads)
+
+
+def test_a_lazily_negated_input():
+    neuron, x = snn.Leaky(0.9, init_hidden=True), torch.randn(T, B, 5)
+    negated = torch._neg_view(x)
+    assert torch.equal(snn.unroll(neuron, negated), snn.unroll(neuron, -x))
 
 
 def test_choice_of_backend(monkeypatch):

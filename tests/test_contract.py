@@ -10,6 +10,7 @@ import pytest
 import torch
 from models import COMMON, MODELS, roll, states_of
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 import snntorch as snn
 from snntorch import utils
@@ -530,7 +531,49 @@ def test_V_can_be_set_and_follows_the_module():
     parameter = learnt.V
     learnt.V = torch.tensor(2.0)
     assert learnt.V is parameter is learnt.recurrent.V and parameter.item() == 2
+    learnt.V = torch.nn.Parameter(torch.tensor(3.0))
     assert len(list(learnt.parameters())) == 1
+    loaded = snn.RLeaky(beta=0.9, all_to_all=False)
+    loaded.load_state_dict(learnt.state_dict())
+    assert loaded.V is loaded.recurrent.V and loaded.V.item() == learnt.recurrent.V.item() == 3
+    parametrize.register_parametrization(loaded, "V", torch.nn.ReLU())
+    assert loaded.double()(torch.ones(1, 3, dtype=torch.float64))[1].dtype == torch.float64
+    heard = []
+    learnt.recurrent.register_forward_hook(lambda *_: heard.append(1))
+    spk, mem = learnt(torch.full((1, 2), 1.5))
+    learnt(torch.zeros(1, 2), spk, mem)
+    assert len(heard) == 2 and learnt.mem.tolist() == [[pytest.approx(3 + 0.9 * 1.5 - 1)] * 2]
+
+
+def test_hooks_of_an_lstm_cell_are_called():
+    torch.manual_seed(0)
+    lstm, plain, heard = snn.SLSTM(4, 3), snn.SLSTM(4, 3), []
+    plain.load_state_dict(lstm.state_dict())
+    lstm.lstm_cell.register_forward_hook(lambda *_: heard.append(1))
+    x = torch.randn(2, 4)
+    for _ in range(3):
+        torch.testing.assert_close(lstm(x), plain(x))
+    assert len(heard) == 3
+    prune.l1_unstructured(lstm.lstm_cell, "weight_hh", 0.5)  # by a hook
+    for _ in range(2):
+        lstm.reset_hidden()
+        sum(lstm(x)[2].sum() for _ in range(3)).backward()
+    assert (lstm.lstm_cell.weight_hh_orig.grad == 0).sum() == 18
+
+
+def test_a_first_state_that_is_learned():
+    lif = snn.Leaky(beta=0.5, init_hidden=True)
+    first = torch.nn.Parameter(torch.tensor([[0.5, 1.0]]))
+    lif.mem = first
+    assert not list(lif.parameters())
+    lif(torch.zeros(1, 2))
+    lif.mem.sum().backward()
+    assert first.grad.tolist() == [[0.5, 0.5]]
+
+
+def test_an_empty_batch_has_no_winner():
+    spk, _ = snn.Leaky(beta=0.9, inhibition=True)(torch.zeros(0, 5))
+    assert spk.shape == (0, 5)
 
 
 def test_lapicque_learns_a_decay_that_R_and_C_give():

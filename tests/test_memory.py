@@ -57,6 +57,19 @@ def test_keeps_no_more_than_its_limit(monkeypatch):
     assert set(memory._idle) == newest
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64])
+def test_large_tensors_are_no_views(dtype):
+    with torch.device("meta"):  # what is asked for lies where its example lies
+        tensor = memory.empty((3, SIZE), torch.zeros(2, dtype=dtype, device="cpu"))
+    assert not tensor._is_view() and tensor.is_contiguous()
+    assert (tensor.dtype, tensor.shape, tensor.device.type) == (dtype, (3, SIZE), "cpu")
+
+
+def test_a_type_that_numpy_has_not():
+    tensor = memory.empty((3, SIZE), FLOAT.bfloat16())
+    assert (tensor.dtype, tensor.shape) == (torch.bfloat16, (3, SIZE))
+
+
 def test_two_threads_never_share():
     def work(value):
         for _ in range(200):

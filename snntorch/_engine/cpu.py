@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import is_traced
+from .._torch import autocast_on, is_traced
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
 from . import fused, gated
 from .feedback import FEEDBACKS
@@ -45,6 +44,10 @@ def refuses(problem: Problem) -> str | None:
         return "its update is no equation of each neuron by itself"
     if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
         return f"its feedback is a {type(problem.recurrent).__name__}"
+    if problem.recurrent is not None and autocast_on(x.device.type):
+        return "products under autocast have another dtype"
+    if problem.model == "alpha" and problem.reset != "none" and not problem.delay:
+        return "it resets three states within the step that fires"
     if problem.inhibition:
         return "inhibition compares all neurons of a sample"
     if problem.state_quant:
@@ -65,6 +68,8 @@ def refuses(problem: Problem) -> str | None:
         if not isinstance(spike_grad, SpikeGrad):
             return "the surrogate is a callable that may not fire by a step"
         function = spike_grad.function
+        if any(isinstance(q, Tensor) and q.numel() > 1 for q in spike_grad.parameters):
+            return "the surrogate's parameters are tensors"
         if not function._by_slope or issubclass(function, StochasticSpikeOperator):
             return "the surrogate has no slope that is a function of the membrane alone"
     return gated.refuses(problem) if problem.cell else _unavailable()
@@ -106,7 +111,7 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     """
     if problem.cell:
         return gated.solve(problem)
-    x, shape = problem.x, problem.states[-1].shape
+    x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     order = list(range(len(shape)))
     if problem.recurrent is None:
         order = _memory_order(x if problem.static else x[0], shape)
@@ -123,7 +128,7 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     }
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]
-    source = _weakly(x)
+    source = fused.weakly(x)
     states = [_laid_out(state, None if straight else order) for state in problem.states]
     back = [order.index(d) for d in range(len(shape))]
     spec = Spec(
@@ -161,17 +166,6 @@ def _row(shape: torch.Size, depth: int) -> torch.Size:
     return shape if together * size < 256 else torch.Size((together, *neurons))
 
 
-def _weakly(x: Tensor) -> Callable[[], Tensor | None]:
-    """Return a function that gives a tensor while it lives and is as it was."""
-    reference, version = weakref.ref(x), None if x.is_inference() else x._version
-
-    def source() -> Tensor | None:
-        alive = reference()
-        return alive if alive is not None and alive._version == version else None
-
-    return source
-
-
 def _permuted(tensor: Any, order: list[int]) -> Any:
     """Permute a tensor, without a word to autograd where there is nothing to do."""
     return tensor if tensor is None or order == sorted(order) else tensor.permute(order)
@@ -200,7 +194,7 @@ class Run:
     :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
         which stands for all
     :param before: states before the first step, flat
-    :param kept: states, flat, written at each step
+    :param kept: states, written at each step
     :param initial: what they are before :meth:`take`, or the same tensors
     :param at_once: how many steps will be taken at once
     """
@@ -226,7 +220,8 @@ class Run:
             head += _flat(timed[name], size)
         for name in kinds["before"]:
             head += [*_flat(timed[name], size), before[name].numpy()]
-        head += [array.numpy() for name in kinds["kept"] for array in (kept[name], initial[name])]
+        for name in kinds["kept"]:
+            head += [each.numpy().reshape(-1) for each in (kept[name], initial[name])]
         number = getattr(np, spec.dtype)
         tail = [parameter.numpy() for parameter in parameters] + [number(q) for q in slope]
         neurons = size // rows
@@ -295,11 +290,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
-# A child process has the pool without its threads.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
-
-
 # Compiling -----------------------------------------------------------------------------------
 
 _lock = threading.Lock()
@@ -311,6 +301,18 @@ def _kernel(spec: Spec, backward: bool) -> Callable[..., None]:
         if (spec, backward) not in _kernels:
             _kernels[spec, backward] = _load(spec, backward)
         return _kernels[spec, backward]
+
+
+def _begin_anew() -> None:
+    """In a child process: it has the pool without its threads, and the lock of a thread that may
+    have held it."""
+    global _lock
+    _pools.clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _load(spec: Spec, backward: bool) -> Callable[..., None]:

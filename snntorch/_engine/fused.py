@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._torch import is_batched
 from ..surrogate import SpikeGrad, no_surrogate
 from . import memory, reference
 from .feedback import feedback
@@ -20,6 +22,37 @@ TWICE = (
     "a fused sequence is differentiated twice only without products or gates in it, and while its "
     "input is held by somebody, unchanged; run it with backend='reference'"
 )
+
+
+def _version(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
+
+
+def weakly(x: Tensor) -> Callable[[], Tensor | None]:
+    """Return a function that gives a tensor while it lives and is as it was."""
+    reference, version = weakref.ref(x), _version(x)
+
+    def source() -> Tensor | None:
+        alive = reference()
+        return alive if alive is not None and _version(alive) == version else None
+
+    return source
+
+
+def _holding(tensors: Sequence[Tensor]) -> Tensor:
+    """Return an empty tensor to be saved, which holds tensors that only a second derivative needs:
+    they are freed with what is saved, and may be changed until then."""
+    token: Any = torch.empty(0, device="cpu")
+    token.held = [(tensor, _version(tensor)) for tensor in tensors]
+    return token
+
+
+def _held(token: Any) -> list[Tensor] | None:
+    """Return the tensors, if none was changed."""
+    held = getattr(token, "held", None)  # a copy has none
+    if held is None or any(_version(tensor) != version for tensor, version in held):
+        return None
+    return [tensor for tensor, _ in held]
 
 
 @dataclass(frozen=True)
@@ -84,12 +117,14 @@ class _Forward:
     traces: tuple[str, ...]
     saves: tuple[str, ...]
     """Names of traces, with ``x`` if it is read again."""
+    firsts: tuple[str, ...]
+    """States whose value before the first step is read again."""
     backward: Spec
     """The backward kernel, as far as it is known."""
 
 
 @cache
-def _forward(spec: Spec, traced: tuple[str, ...], single: bool, need: tuple[bool, ...]) -> _Forward:
+def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Forward:
     names = ("x", *spec.kept, *spec.per_neuron, "weight", "bias")
     needs = {name for name, needed in zip(names, need, strict=False) if needed}
     backward = replace(spec, wanted=frozenset(needs & {"x", *spec.per_neuron}))
@@ -97,12 +132,14 @@ def _forward(spec: Spec, traced: tuple[str, ...], single: bool, need: tuple[bool
     instant = not spec.delay and spec.reset != "none"
     saved = {"u" if instant else "mem", *backward.olds} if needs else set()
     saved |= {"spk"} if needs & {"weight", "bias"} else set()
+    firsts = tuple(name for name in spec.kept if name in {*backward.olds, *(saved & {"spk"})})
     stores = (saved - {"spk"}) | set(traced)
-    reads = ("x",) if needs and (single or reads_x(backward)) else ()
+    reads = ("x",) if needs and reads_x(backward) else ()
     return _Forward(
         replace(spec, stores=frozenset(stores)),
         ("spk", *sorted(stores)),
         (*sorted(saved), *reads),
+        firsts,
         backward,
     )
 
@@ -114,10 +151,12 @@ _backward = cache(replace)
 def _kept(scan: Scan, given: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return arrays for what a kernel keeps from step to step, and what they are to begin with."""
     initial = {f"at_{name}": tensor.contiguous() for name, tensor in given.items()}
+    kept = {name: memory.empty(scan.shape, tensor) for name, tensor in initial.items()}
     if scan.spec.dense:  # a kernel that takes single steps begins anew with what it kept
-        kept = {name: tensor.clone() for name, tensor in initial.items()}
+        for name, tensor in kept.items():
+            tensor.copy_(initial[name].view(scan.shape))
         return kept, kept
-    return {name: memory.empty(tensor.shape, tensor) for name, tensor in initial.items()}, initial
+    return kept, initial
 
 
 class _Fused(torch.autograd.Function):
@@ -125,7 +164,7 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, scan: Scan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         states, parameters, weights = scan.split(tensors)
-        plan = _forward(scan.spec, scan.traced, scan.single, ctx.needs_input_grad[1:])
+        plan = _forward(scan.spec, scan.traced, ctx.needs_input_grad[1:])
         traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
         timed = {"x": x, **{f"to_{name}": trace for name, trace in traces.items()}}
         kept, initial = _kept(scan, dict(zip(scan.spec.kept, states, strict=True)))
@@ -142,24 +181,40 @@ class _Fused(torch.autograd.Function):
         else:
             run.take(0, scan.problem.num_steps)
         ctx.scan, ctx.plan = scan, plan
-        saved = (x if name == "x" else traces[name] for name in plan.saves)
-        ctx.save_for_backward(*tensors, *saved)
-        finals = {name: state.view(scan.shape) for name, state in kept.items()}
+        if plan.saves:
+            # A state without a graph is somebody's own, who may write the next one into it.
+            first = {
+                name: state if needed else state.clone()
+                for name, state, needed in zip(
+                    scan.spec.kept, states, ctx.needs_input_grad[2:], strict=False
+                )
+                if name in plan.firsts
+            }
+            saved = [x if name == "x" else traces[name] for name in plan.saves]
+            token = _holding((x, *states) if scan.single else states)
+            ctx.save_for_backward(token, *parameters, *first.values(), *saved, *weights)
         if scan.problem.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
-            fired = (traces["spk"], finals.get("at_spk"))
+            fired = (traces["spk"], kept.get("at_spk"))
             ctx.mark_non_differentiable(*(spikes for spikes in fired if spikes is not None))
-        return traces["spk"], *(traces[name] for name in scan.traced), *finals.values()
+        return traces["spk"], *(traces[name] for name in scan.traced), *kept.values()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         scan: Scan = ctx.scan
         plan: _Forward = ctx.plan
-        count = len(ctx.saved_tensors) - len(plan.saves)
-        states, parameters, weights = scan.split(ctx.saved_tensors[:count])
-        saved = dict(zip(plan.saves, ctx.saved_tensors[count:], strict=True))
-        if torch.is_grad_enabled():
-            x = saved["x"] if "x" in saved else scan.source()
-            return None, *_differentiably(scan, x, states, parameters, grads, ctx)
+        token, *tensors = ctx.saved_tensors  # once: a checkpoint gives them no second time
+        a = len(scan.spec.per_neuron)
+        b = a + len(plan.firsts)
+        c = b + len(plan.saves)
+        parameters, weights = tensors[:a], tensors[c:]
+        first = dict(zip(plan.firsts, tensors[a:b], strict=True))
+        saved = dict(zip(plan.saves, tensors[b:c], strict=True))
+        if torch.is_grad_enabled() or any(is_batched(g) for g in grads if g is not None):
+            inputs = _held(token)
+            if not scan.single:  # a sequence is not kept for a second derivative alone
+                x = saved["x"] if "x" in saved else scan.source()
+                inputs = None if inputs is None or x is None else [x, *inputs]
+            return None, *_differentiably(scan, inputs, parameters, grads, ctx)
         u = saved["u"] if "u" in saved else saved["mem"]
         outputs = ("spk", *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
@@ -179,7 +234,6 @@ class _Fused(torch.autograd.Function):
         if spec.dense:
             timed["to_feedback"] = memory.empty(u.shape, u)
         size, names = scan.shape.numel(), spec.kept
-        first = dict(zip(names, states, strict=True))
         finals = {
             n: u.new_zeros(size) if g is None else g.reshape(-1)
             for n, g in zip(names, grads[len(outputs) :], strict=True)
@@ -206,7 +260,7 @@ class _Fused(torch.autograd.Function):
         return (
             None,
             timed.get("to_x"),
-            *kept.values(),
+            *(state.view(-1) for state in kept.values()),
             *(learnt.get(name) for name in spec.per_neuron),
             *d_weights,
         )
@@ -214,21 +268,23 @@ class _Fused(torch.autograd.Function):
 
 def _differentiably(
     scan: Scan,
-    x: Tensor | None,
-    states: Sequence[Tensor],
+    given: Sequence[Tensor] | None,
     parameters: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     ctx: Any,
 ) -> list[Tensor | None]:
-    """Return the gradients of the inputs on the graph, by running the reference again."""
-    if x is None or scan.spec.dense:
+    """Return the gradients of the inputs on the graph, by running the reference again.
+
+    :param given: input and first states, if they are as they were
+    """
+    if given is None or scan.spec.dense:
         raise RuntimeError(TWICE)
     lead = () if scan.problem.static else (scan.problem.num_steps,)
     with torch.enable_grad():
         # Views of their own: a state may have come from the same input, by an earlier call.
-        inputs = [each.view_as(each) for each in (x, *states, *parameters)]
-        x, states = inputs[0], inputs[1 : 1 + len(states)]
-        *decays, threshold, factor = inputs[1 + len(states) :]
+        inputs = [each.view_as(each) for each in (*given, *parameters)]
+        (x, *states), own = inputs[: len(given)], inputs[len(given) :]
+        *decays, threshold, factor = own
         V = decays.pop() if scan.problem.feeds_back else None
         stated = replace(
             scan.problem.with_parameters(tuple(decays), V, threshold, factor),
@@ -236,14 +292,14 @@ def _differentiably(
             states=tuple(state.reshape(scan.rows, -1) for state in states),
         )
         solution = reference.solve(stated)
-    outs = [solution.spikes, *(solution.traces or ()), *solution.states]
-    given = [(o.reshape(g.shape), g) for o, g in zip(outs, grads, strict=True) if g is not None]
+        outs = [solution.spikes, *(solution.traces or ()), *solution.states]
+        pairs = [(o.reshape(g.shape), g) for o, g in zip(outs, grads, strict=True) if g is not None]
     wanted = [i for i, need in enumerate(ctx.needs_input_grad[1:]) if need]
     found = torch.autograd.grad(
-        [o for o, _ in given if o.requires_grad],
+        [o for o, _ in pairs if o.requires_grad],
         [inputs[i] for i in wanted],
-        [g for o, g in given if o.requires_grad],
-        create_graph=True,
+        [g for o, g in pairs if o.requires_grad],
+        create_graph=torch.is_grad_enabled(),
         allow_unused=True,
     )
     of = dict(zip(wanted, found, strict=True))

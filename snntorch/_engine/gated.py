@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .._neurons import equations
 from .._neurons.slstm import SpikingLSTM
-from .._torch import autocast_on
 from . import memory
 from .feedback import feedback
 from .fused import TWICE
@@ -19,8 +18,6 @@ from .problem import Problem, Solution
 
 def refuses(problem: Problem) -> str | None:
     """Return why a neuron with gates cannot be solved here, or None if it can."""
-    if autocast_on(problem.x.device.type):
-        return "products under autocast have another dtype"
     if problem.reset != "none" and not problem.delay:
         return "its reset is part of the step that fires"
     return None

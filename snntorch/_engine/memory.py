@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,11 +29,16 @@ def empty(shape: Sequence[int], like: Tensor) -> Tensor:
         return like.new_empty(shape)
     block = _take(size)
     if block is None:
-        block = torch.empty(size, dtype=torch.uint8)
-    # The tensor holds this array until the last view of it is gone.
-    array = block.numpy()[:size]
+        block = torch.empty(size, dtype=torch.uint8, device="cpu")
+    # The tensor holds this array until the last view of it is gone. It is no view itself, if NumPy
+    # has the type: autograd lets nobody change the view that a function of its own returns.
+    known = like.dtype != torch.bfloat16
+    dtype = like.new_empty(0).numpy().dtype if known else np.uint8
+    array = block.numpy()[:size].view(dtype)
+    array = array.reshape(shape) if known else array
     weakref.finalize(array, _give, block).atexit = False
-    return torch.from_numpy(array).view(like.dtype).view(shape)
+    tensor = torch.from_numpy(array)
+    return tensor if known else tensor.view(like.dtype).view(shape)
 
 
 def empty_alike(shape: Sequence[int], like: Tensor) -> Tensor:

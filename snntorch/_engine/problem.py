@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.slstm import SpikingLSTM
+from .._torch import class_of, replaced
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ class Solution:
     """The last states in the order of the neuron's call, as tensors of their own."""
 
 
+def steps_as_made(neuron: SpikingNeuron) -> bool:
+    """Tell whether a neuron takes the library's own steps, with nothing changed in them."""
+    own = class_of(neuron).__module__.startswith("snntorch._neurons.")
+    return own and replaced(neuron) is None
+
+
 def problem(
     neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool, states: States
 ) -> Problem:
@@ -116,7 +123,9 @@ def problem(
 
 def _twin(neuron: SpikingNeuron, **attributes: Any) -> SpikingNeuron:
     """Return a neuron that takes the same steps, without states; some of it may differ."""
-    twin = object.__new__(type(neuron))
-    twin.__dict__.update({**neuron.__dict__, **attributes})
+    # A parametrized one takes its parameters from elsewhere than its attributes.
+    twin: SpikingNeuron = object.__new__(class_of(neuron))
+    modules = {n: part for n, part in neuron._modules.items() if n != "parametrizations"}
+    twin.__dict__.update({**neuron.__dict__, "_modules": modules, **attributes})
     twin.__dict__.pop("_states", None)
     return twin

@@ -29,11 +29,11 @@ from .._layers.scale import Scale
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
 from .._neurons.states import Stateful
-from .._torch import is_compiling, is_traced
+from .._torch import HOOKS, class_of, is_compiling, is_traced, touched
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
 from . import backends, memory
 from .pooling import max_pool, pays
-from .problem import Problem, problem
+from .problem import Problem, problem, steps_as_made
 
 # Layers that may see all time steps at once ---------------------------------------------------
 
@@ -73,7 +73,7 @@ def _each(names: str, fold: _Fold) -> dict[type[nn.Module], _Fold]:
 _FOLDS = {
     **_each("Identity ReLU ReLU6 LeakyReLU ELU SELU CELU GELU SiLU Mish Sigmoid", _Fold(None)),
     **_each("LogSigmoid Softplus Softsign Softshrink Tanh Tanhshrink", _Fold(None)),
-    **_each("Hardshrink Hardtanh Hardsigmoid Hardswish Threshold LayerNorm", _Fold(None)),
+    **_each("Hardshrink Hardtanh Hardsigmoid Hardswish Threshold LayerNorm ZeroPad2d", _Fold(None)),
     **_each("Linear", _Fold(1)),
     **_each("Conv1d ConvTranspose1d AvgPool1d AdaptiveAvgPool1d", _Fold(2)),
     **_each("Conv2d ConvTranspose2d AvgPool2d AdaptiveAvgPool2d", _Fold(3)),
@@ -81,7 +81,7 @@ _FOLDS = {
     **_each("MaxPool1d AdaptiveMaxPool1d", _Fold(2, _indices)),
     **_each("MaxPool2d AdaptiveMaxPool2d", _Fold(3, _indices)),
     **_each("MaxPool3d AdaptiveMaxPool3d", _Fold(4, _indices)),
-    **_each("PReLU GroupNorm Upsample ZeroPad2d", _Fold(-1)),
+    **_each("PReLU GroupNorm Upsample", _Fold(-1)),
     **_each("Flatten Unflatten", _Fold(-1, _batch_dimension)),
     **_each("BatchNorm1d BatchNorm2d BatchNorm3d", _Fold(-1, _batch_statistics)),
     **_each("Dropout Dropout1d Dropout2d Dropout3d", _Fold(-1, random=True)),
@@ -116,7 +116,7 @@ class Stage:
     @property
     def name(self) -> str:
         """The layer's class."""
-        return _class_of(self.module).__name__
+        return class_of(self.module).__name__
 
     def __str__(self) -> str:
         return f"{self.path} ({self.name})" if self.path else self.name
@@ -132,20 +132,6 @@ class Plan(tuple[Stage, ...]):
         return utils._table(rows)
 
     __repr__ = __str__
-
-
-def _class_of(module: nn.Module) -> type:
-    return parametrize.type_before_parametrizations(module)
-
-
-_HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-
-
-def _touched(module: nn.Module) -> str | None:
-    """Tell what somebody has added to a module's call."""
-    if "forward" in vars(module):
-        return "its forward was replaced"
-    return "has hooks" if any(getattr(module, f"_{hooks}") for hooks in _HOOKS) else None
 
 
 def _varies(layer: nn.Module) -> bool:
@@ -164,14 +150,14 @@ def _draws(spike_grad: Any) -> bool:
 
 def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
     """Decide what happens to one layer, whose input is the same at each step if ``static``."""
-    cls, fold = _class_of(layer), _FOLDS.get(_class_of(layer))
+    fold = _FOLDS.get(class_of(layer))
     if isinstance(layer, WholeSequence):
         return Stage(path, layer, "whole")
-    if touched := next(filter(None, map(_touched, layer.modules())), None):
-        return Stage(path, layer, "step", touched, ordered=True)
+    if added := next(filter(None, map(touched, layer.modules())), None):
+        return Stage(path, layer, "step", added, ordered=True)
     if _varies(layer):
         return Stage(path, layer, "step", "its parametrization changes over time", ordered=True)
-    if isinstance(layer, SpikingNeuron) and cls.__module__.startswith("snntorch._neurons."):
+    if isinstance(layer, SpikingNeuron) and steps_as_made(layer):
         return Stage(path, layer, "scan", ordered=not is_compiling() and _draws(layer.spike_grad))
     if fold is None:
         return Stage(path, layer, "step", "not known to be stateless", ordered=True)
@@ -184,7 +170,7 @@ def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
 
 def _layers(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Take sequential containers apart."""
-    if type(module) is not nn.Sequential or _touched(module):
+    if type(module) is not nn.Sequential or touched(module):
         yield path, module
         return
     for name, child in module._modules.items():  # named_children() leaves out repetitions
@@ -198,7 +184,7 @@ def _plan(net: nn.Module, static: bool) -> Plan:
         stages.append(_stage(path, layer, static))
         static = static and stages[-1].how == "hoist"
     for stage, following in pairwise(stages):
-        takes_any = following.how == "step" and _class_of(following.module) not in _FOLDS
+        takes_any = following.how == "step" and class_of(following.module) not in _FOLDS
         if stage.how in ("scan", "whole") and not _only_spikes(stage.module) and not takes_any:
             hidden = "" if stage.how == "whole" else "init_hidden=True and "
             raise TypeError(
@@ -213,7 +199,7 @@ def _plan(net: nn.Module, static: bool) -> Plan:
         for part in stage.module.modules():
             if stage.how in ("step", "loop") and isinstance(part, WholeSequence):
                 raise TypeError(
-                    f"{_class_of(part).__name__} takes a whole sequence at each call, but "
+                    f"{class_of(part).__name__} takes a whole sequence at each call, but "
                     f"{stage.name} has to be run step by step: {stage.reason}"
                 )
     return Plan(stages)
@@ -225,7 +211,7 @@ def _only_spikes(layer: Any) -> bool:
 
 def _inseparable(stages: list[Stage]) -> str | None:
     """Tell why layers cannot be run one after the other, each over the whole time."""
-    if any(getattr(torch_module, f"_global_{hooks}") for hooks in _HOOKS):
+    if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
         return "there are hooks on all modules"
     ordered = [stage for stage in stages if stage.ordered]
     if len(ordered) > 1:
@@ -309,7 +295,7 @@ def _in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 def _over_rows(layer: nn.Module, x: Tensor) -> Any:
     """Run a layer without states once over all time steps."""
-    alone = _FOLDS[_class_of(layer)].alone
+    alone = _FOLDS[class_of(layer)].alone
     if alone is None or x.dim() - 1 == alone:
         return _once(layer, x)
     return _once(layer, x.flatten(0, 1)).unflatten(0, x.shape[:2])

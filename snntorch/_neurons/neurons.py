@@ -177,6 +177,8 @@ class SpikingNeuron(Stateful):
         return self._winners(batch_size, mem - self.threshold) * self.graded_spikes_factor
 
     def _winners(self, batch_size: int, overdrive: Tensor) -> Tensor:
+        if not overdrive.numel():
+            return self.spike_grad(overdrive)
         flat = overdrive.reshape(batch_size, -1)
         first = flat.argmax(dim=1, keepdim=True)
         winner = torch.zeros_like(flat).scatter(1, first, 1.0)
@@ -224,15 +226,26 @@ class SpikingNeuron(Stateful):
                 new = self._reset(self._update(x, old), old, fired)
         if self.state_quant:
             new = tuple(map(self.state_quant, new))
-        overdrive = self._overdrive(new)
-        if self.inhibition:
-            spk = self._winners(overdrive.shape[0] if overdrive.dim() > 1 else 1, overdrive)
-        else:
-            spk = self.spike_grad(overdrive)
+        spk, scaled = self._spikes(new)
         if resets and not self.reset_delay:
             # Here the reset is part of the step, and its gradient goes through the surrogate.
             new = self._reset(new, old, spk)
-        return spk * self.graded_spikes_factor, new
+        return scaled, new
+
+    def _spikes(self, new: States) -> States:
+        """Return the spikes of new states, before and after they are scaled."""
+        overdrive = self._overdrive(new)
+        batch_size = overdrive.shape[0] if overdrive.dim() > 1 else 1
+        name = "fire_inhibition" if self.inhibition else "fire"
+        if name in self.__dict__ or getattr(type(self), name) is not getattr(SpikingNeuron, name):
+            # Somebody fires in a way of their own.
+            size = (batch_size,) if self.inhibition else ()
+            spk = getattr(self, name)(*size, self._observed(new[-1]))
+            return spk, spk
+        spk = (
+            self._winners(batch_size, overdrive) if self.inhibition else self.spike_grad(overdrive)
+        )
+        return spk, spk * self.graded_spikes_factor
 
     def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Run one step, in a fused call where that pays."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .._torch import touched
 from .neurons import LIF, Parameter, States
 
 
@@ -61,7 +62,8 @@ class RecurrentLIF(LIF):
 
     def _update(self, x: Tensor, states: States) -> States:
         spk, *rest = states
-        feedback = self.recurrent(spk) if self.all_to_all else self.V * spk
+        layer = self.all_to_all or touched(self.recurrent)
+        feedback = self.recurrent(spk) if layer else self.V * spk
         if self.conv2d_channels is not None:
             feedback = crop(feedback, x)
         return super()._update(x, (feedback, *rest))
@@ -69,12 +71,14 @@ class RecurrentLIF(LIF):
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "V" and type(value) is Tensor and "recurrent" in self._modules:
             self.V.data = value.detach().clone().to(self.V)
-        else:
-            super().__setattr__(name, value)
+            return
+        super().__setattr__(name, value)
+        if name == "V" and "recurrent" in self._modules:
+            self.recurrent.V = self.V
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> RecurrentLIF:
         super()._apply(fn, *args, **kwargs)
-        if not self.all_to_all:
+        if "V" in self._buffers or "V" in self._parameters:
             self.recurrent.V = self.V
         return self
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._torch import touched
 from .equations import lstm_cell
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
 
@@ -110,6 +111,12 @@ class SLSTM(SpikingLSTM):
 
     def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
         return self._drive(x) + F.linear(mem, *self._recurrence()[1])
+
+    def _update(self, x: Tensor, states: States) -> States:
+        if touched(self.lstm_cell):
+            mem, syn = self.lstm_cell(x, states[::-1])
+            return syn, mem
+        return super()._update(x, states)
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.

@@ -136,6 +136,12 @@ class Stateful(nn.Module):
         state = self._newest(name)
         return self._initial_state() if state is None else state
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.states:  # nn.Module would register a parameter under that name
+            self._set(value, name)
+        else:
+            super().__setattr__(name, value)
+
     def _set(self, value: Tensor, name: str) -> None:
         self._states[name] = value, None
 
