@@ -214,6 +214,7 @@ def test_neurons_that_take_whole_sequences():
     assert (parallel.shape, parallel.neurons) == ((2, 4), 4)
     assert parallel.rate == pytest.approx(net(x).mean().item())
     assert rows.uncounted == ("2",)  # its weights are those of an nn.RNN
+    assert numbers(snn.summary(snn.Unroll(net), x)) == numbers(rows)
     spiking = snn.StateLeaky(0.9, 3, threshold=0.5)
     (row,) = snn.summary(spiking, x)
     spikes, _ = spiking(x)

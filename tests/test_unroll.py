@@ -524,6 +524,18 @@ def test_hooks_see_every_step_in_order():
     torch.testing.assert_close(got, seen)
 
 
+def test_hooks_beside_a_neuron_that_takes_whole_sequences():
+    parts = nn.Linear(4, 3), snn.StateLeaky(0.9, 3, output=False), nn.Linear(3, 2)
+    net, x, seen = nn.Sequential(*parts), torch.rand(T, 2, 4), []
+    for i in (0, 2):
+        net[i].register_forward_hook(lambda module, args, out: seen.append((module, out)))
+    assert [stage.how for stage in snn.explain(net, x)] == ["step", "whole", "step"]
+    seen.clear()
+    out = snn.unroll(net, x)
+    assert [module for module, _ in seen] == [net[0]] * T + [net[2]] * T
+    assert torch.equal(out, torch.stack([step for _, step in seen[T:]]))
+
+
 def test_results_keep_their_structure():
     Pair = namedtuple("Pair", "left right")
 

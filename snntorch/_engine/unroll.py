@@ -214,7 +214,8 @@ def _inseparable(stages: list[Stage]) -> str | None:
     if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
         return "there are hooks on all modules"
     ordered = [stage for stage in stages if stage.ordered]
-    if len(ordered) > 1:
+    # With a layer that takes whole sequences no loop could keep the order.
+    if len(ordered) > 1 and not any(stage.how == "whole" for stage in stages):
         order = "may draw random numbers or have side effects, whose order in time is kept"
         return f"{ordered[0]} and {ordered[1]} {order}"
     apart = [stage for stage in stages if stage.how in ("scan", "whole", "step")]
