@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from types import ModuleType
 
 from torch import Tensor
@@ -72,10 +71,10 @@ def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, Stat
         return None
     if _explicit() == reference.NAME:
         return None
-    stated = problem(neuron, x, 1, True, states)
+    stated = problem(neuron, x, 1, True, states, only_spikes=True)
     if cpu.refuses(stated):
         return None
-    solution = cpu.solve(replace(stated, only_spikes=True), single=True)
+    solution = cpu.solve(stated, single=True)
     return solution.spikes, solution.states
 
 

@@ -131,7 +131,7 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     source = fused.weakly(x)
     states = [_laid_out(state, None if straight else order) for state in problem.states]
     back = [order.index(d) for d in range(len(shape))]
-    spec = Spec(
+    spec = _spec(
         dtype=str(x.dtype).removeprefix("torch."),
         model=str(problem.model),
         reset=problem.reset,
@@ -154,6 +154,9 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
     finals = tuple(_permuted(final, back) for final in outs[count:])
     return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+_spec = cache(Spec)
 
 
 @cache
