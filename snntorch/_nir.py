@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from . import utils
 from ._neurons.lapicque import Lapicque
@@ -67,9 +68,23 @@ Fields = tuple[str, dict[str, np.ndarray]]
 Shape = tuple[int, ...]
 
 
+def spread(tensor: Tensor, shape: Shape) -> np.ndarray:
+    """Return one value for each element of a sample of the given shape."""
+    values = array(tensor)
+    beyond = values.ndim - len(shape)
+    if beyond > 0:  # as in (1, 8) for samples of 8, which broadcasts over the batch
+        if values.shape[:beyond] != (1,) * beyond:
+            raise NotImplementedError(
+                f"a parameter of shape {values.shape} differs from sample to sample; NIR has one "
+                f"value for each element of a sample, here of the shape {shape}"
+            )
+        values = values.reshape(values.shape[beyond:])
+    return np.array(np.broadcast_to(values, shape))
+
+
 def _values(shape: Shape, *tensors: Tensor) -> list[np.ndarray]:
     """Return one float64 for each neuron: in float32 a time constant loses bits of the decay."""
-    return [np.array(np.broadcast_to(array(t).astype(np.float64), shape)) for t in tensors]
+    return [spread(tensor, shape).astype(np.float64) for tensor in tensors]
 
 
 def _pull(current: np.ndarray, decay: np.ndarray) -> np.ndarray:
@@ -154,7 +169,7 @@ def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields
     :param shape: the shape of one sample
     :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
     """
-    kind, values = _NEURONS[type(neuron)](neuron, shape, dt)
+    kind, values = _NEURONS[parametrize.type_before_parametrizations(neuron)](neuron, shape, dt)
     if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
         return kind, values
     unit = values["r"] * dt if kind == "IF" else values["r"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -91,13 +92,13 @@ def _flatten(layer: nn.Flatten, shape: Shape, b: _Builder) -> Any:
 def _scale(layer: Scale, shape: Shape, b: _Builder) -> Any:
     import nir
 
-    return nir.Scale(np.array(np.broadcast_to(array(layer.scale), shape)))
+    return nir.Scale(_nir.spread(layer.scale, shape))
 
 
 def _delay(layer: Delay, shape: Shape, b: _Builder) -> Any:
     import nir
 
-    return nir.Delay(np.broadcast_to(array(layer.steps), shape) * b.dt)
+    return nir.Delay(_nir.spread(layer.steps, shape) * b.dt)
 
 
 _LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
@@ -110,6 +111,9 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
     Delay: _delay,
 }
 """A layer that does not fire as a node, given the shape of one sample of its input."""
+
+_REPEATABLE = Last, nn.Identity, _DropoutNd, nn.AvgPool2d, nn.Flatten
+"""Layers that may be called more than once: they vanish, or hold nothing that would be shared."""
 
 _DIMS = {nn.Linear: 1, nn.Conv1d: 2, nn.Conv2d: 3, nn.AvgPool2d: 3}
 """How many dimensions one sample of a layer's input has."""
@@ -150,25 +154,41 @@ def _arguments(neuron: Any) -> tuple[str, ...]:
     if isinstance(neuron, Lapicque):
         other = "C" if neuron._dependent == "R" else "R"
         return ("beta", other, "time_step") if neuron.learn_beta else ("R", "C", "time_step")
-    return _ARGUMENTS[type(neuron).__name__]
+    return _ARGUMENTS[_class(neuron)]
+
+
+def _class(neuron: Any) -> str:
+    return parametrize.type_before_parametrizations(neuron).__name__
+
+
+def _parametrized(neuron: Any) -> dict[str, Any]:
+    return dict(neuron.parametrizations) if parametrize.is_parametrized(neuron) else {}
+
+
+def _tensors(neuron: Any) -> dict[str, Tensor]:
+    """Return the tensors of a neuron by name; parametrised ones as they come out."""
+    names = neuron._parameters | neuron._buffers | _parametrized(neuron)
+    return {name: t for name in names if (t := getattr(neuron, name)) is not None}
 
 
 def _metadata(neuron: Any) -> dict[str, Any]:
     """Return what a node cannot say of a neuron."""
-    tensors = {**neuron._parameters, **neuron._buffers}
+    tensors = _tensors(neuron)
     names = [name for name in ("threshold", *_arguments(neuron)) if name in tensors]
     if neuron.state_quant:
         raise NotImplementedError("state_quant has no counterpart in NIR; set it to False")
     if "graded_spikes_factor" not in names and (neuron.graded_spikes_factor != 1).any():
         raise NotImplementedError("graded_spikes_factor is no argument of this class")
     own: dict[str, Any] = {
-        "class": type(neuron).__name__,
+        "class": _class(neuron),
         "reset_mechanism": neuron.reset_mechanism,
         # A file holds no array without dimensions, but numbers.
         "parameters": {name: array(t) if t.dim() else t.item()
                        for name, t in tensors.items() if name in names},
     }  # fmt: skip
-    learned = [f"learn_{name}" for name in names if name in neuron._parameters and name != "V"]
+    made = {name: next(how.parameters(), None) for name, how in _parametrized(neuron).items()}
+    learnt = neuron._parameters | made
+    learned = [f"learn_{name}" for name in names if learnt.get(name) is not None and name != "V"]
     flags = {name: getattr(neuron, name) for name in ("inhibition", "surrogate_disable")}
     if not isinstance(neuron, Lapicque):
         flags["reset_delay"] = neuron.reset_delay
@@ -197,8 +217,10 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
     import nir
 
     if not neuron.all_to_all:
-        return nir.Scale(np.array(np.broadcast_to(array(neuron.V), shape)))
-    node = _LAYERS[type(neuron.recurrent)](neuron.recurrent, shape, b)
+        return nir.Scale(_nir.spread(neuron.V, shape))
+    cls: Any = parametrize.type_before_parametrizations(neuron.recurrent)
+    node = _LAYERS[cls](neuron.recurrent, shape, b)
+    _run(neuron.recurrent, (neuron.recurrent.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:
         # An even kernel's image is cut to size where "same" pads it by less.
         node.padding = "same"
@@ -208,16 +230,30 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
 # The graph -----------------------------------------------------------------------------------
 
 
+class _Signal(fx.Proxy):
+    """What a signal is while a network is traced; fx itself takes += for +."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+
 class _Tracer(fx.Tracer):
     """Sees layers that become nodes, and neurons, as one; anything else it looks into."""
 
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Signal(node, self)
+
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        known = isinstance(module, Stateful) or type(module) in _LAYERS
+        cls = parametrize.type_before_parametrizations(module)
+        known = isinstance(module, Stateful) or cls in _LAYERS
         return known or super().is_leaf_module(module, path)
 
 
 class _Step(nn.Module):
     """A network as a function of the tuple of its signals."""
+
+    graph: fx.Graph
+    """What was recorded of it."""
 
     def __init__(self, net: nn.Module, count: int, args: Any) -> None:
         super().__init__()
@@ -235,6 +271,10 @@ Sources = list[str]
 """The nodes whose sum a value is."""
 
 
+def _name(path: str) -> str:
+    return path.replace("/", "_")  # which opens a group in a file
+
+
 def _where(path: str, module: nn.Module) -> str:
     return f"layer {path!r} ({type(module).__name__})" if path else type(module).__name__
 
@@ -247,19 +287,57 @@ def _arguments_of(node: fx.Node) -> list[Any]:
     return [*node.args, *node.kwargs.values()]
 
 
+def _numbered(name: str, index: int, count: int) -> str:
+    """Return the name of one of several inputs or outputs, which are read in alphabetical order."""
+    return name if count == 1 else f"{name}_{index:0{len(str(count - 1))}}"
+
+
+def _marks(values: Iterable[Any]) -> list[tuple[int, int]]:
+    """Return what tells whether values were replaced, or changed in place."""
+    return [
+        (id(v), v._version if isinstance(v, Tensor) and not v.is_inference() else 0) for v in values
+    ]
+
+
+def _run(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a layer, and raise if a hook changes what goes in or comes out: no node would say so."""
+    seen: list[Any] = []
+
+    def see(layer: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+        seen.extend((_marks((*args, *kwargs.values())), _marks(_packed(out)), out))
+
+    given = _marks((*args, *kwargs.values()))
+    handle = layer.register_forward_hook(see, prepend=True, with_kwargs=True)
+    try:
+        value = layer(*args, **kwargs)
+    finally:
+        handle.remove()
+    if seen[:2] != [given, _marks(_packed(value))]:
+        raise NotImplementedError(
+            "a hook changes what it takes or gives; remove the hook, or make a layer of it"
+        )
+    return value
+
+
+def _packed(out: Any) -> Any:
+    return out if isinstance(out, tuple) else (out,)
+
+
 class _Builder(fx.Interpreter):
     """Runs a traced network once, and builds the graph of NIR as it goes.
 
     :param lead: how many dimensions of a signal come before those of one sample
     """
 
-    def __init__(self, traced: fx.GraphModule, lead: int, dt: float, unit_r: bool) -> None:
+    def __init__(self, traced: _Step, lead: int, dt: float, unit_r: bool) -> None:
         super().__init__(traced, garbage_collect_values=False)
         self.extra_traceback = False  # errors name layers, not the trace's operations
         self.lead, self.dt, self.unit_r = lead, dt, unit_r
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
         self.layers: dict[str, nn.Module] = {}
+        calls = (node for node in traced.graph.nodes if node.op == "call_module")
+        self.ahead = {_name(_path(node)) for node in calls}  # names that layers will need
         self.notes: dict[str, str] = {}
         self.sources: dict[fx.Node, Sources | _State] = {}
         self.last: dict[str, Sources] = {}  # of the modules in which cycles are cut
@@ -271,13 +349,19 @@ class _Builder(fx.Interpreter):
             self._check(node)
         try:
             value = super().run_node(node)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             where = _where(_path(node), self.layers.get(_path(node), self.module))
+            if isinstance(error, NotImplementedError):
+                raise NotImplementedError(f"{where}: {error}") from None
             raise ValueError(f"{where} does not take what comes of sample_data: {error}") from error
         sources = rule(node, value)
         if sources is not None:
             self.sources[node] = sources
         return value
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Run a layer."""
+        return _run(self.fetch_attr(target), args, kwargs)
 
     # Values ----------------------------------------------------------------------------------
 
@@ -296,7 +380,7 @@ class _Builder(fx.Interpreter):
 
     def _add(self, name: str, node: Any, sources: Sources, out: Shape | None = None) -> Sources:
         """Add a node behind others."""
-        while name in self.nodes:
+        while name in self.nodes or name in self.ahead:
             name += "_"
         self.nodes[name] = node
         for source in sources:
@@ -323,14 +407,17 @@ class _Builder(fx.Interpreter):
         name = getattr(target, "__name__", target)
         if target is operator.getitem:
             return self._item(node, *node.args)
-        if target in _ADDITIONS and "alpha" not in node.kwargs:
+        if target in _ADDITIONS and not node.kwargs.keys() - {"input", "other"}:
             terms = _arguments_of(node)
             sources = [self._signal(term, f"{name}()") for term in terms]
             shapes = {tuple(self.env[term].shape) for term in terms}
             if len(shapes) > 1:
                 raise NotImplementedError(f"{name}() of {sorted(shapes)} would have to broadcast")
-            if target in _IN_PLACE and len(terms[0].users) > 1:
-                raise NotImplementedError(f"{name}() changes a signal that is used elsewhere too")
+            if target in _IN_PLACE and not self._is_fresh(terms[0]):
+                raise NotImplementedError(
+                    f"{name}() changes a signal in place, and maybe others that share its memory; "
+                    "write y = y + x"
+                )
             return [each for some in sources for each in some]
         if target in _FUNCTIONS:
             layer = _FUNCTIONS[target](*node.args, **node.kwargs)
@@ -343,12 +430,37 @@ class _Builder(fx.Interpreter):
             "and avg_pool2d do, and layers"
         )
 
+    def _origin(self, node: fx.Node) -> fx.Node | None:
+        """Return what a signal comes of, seen through layers that vanish, or None if it goes
+        elsewhere too."""
+        while len(node.users) == 1:
+            if not isinstance(self._called(node), nn.Identity | _DropoutNd | _BatchNorm):
+                return node
+            node = _arguments_of(node)[0]
+        return None
+
+    def _called(self, node: Any) -> nn.Module | None:
+        """Return the layer that gives a value, alone or in front of its states."""
+        if node.target is operator.getitem:
+            node = node.args[0]
+        return self.layers[_path(node)] if node.op == "call_module" else None
+
+    def _is_fresh(self, signal: fx.Node) -> bool:
+        """Tell whether a signal has memory of its own, which nothing else reads."""
+        origin = self._origin(signal)
+        if origin is None:
+            return False
+        layer = self._called(origin)
+        if isinstance(layer, SpikingNeuron):
+            return not isinstance(layer, RecurrentLIF)  # which keeps its spikes as a state
+        return isinstance(layer, (*_DIMS,)) or origin.target in (*_ADDITIONS, F.avg_pool2d)
+
     def _item(self, node: fx.Node, value: Any, index: Any) -> Sources | _State | None:
         import nir
 
         if value.op == "placeholder":
             signal = self.env[value][index]
-            name = "input" if len(self.env[value]) == 1 else f"input_{index}"
+            name = _numbered("input", index, len(self.env[value]))
             return self._add(name, nir.Input({"input": np.array(self._shape(signal))}), [])
         sources = self._signal(value, "getitem()")
         if not isinstance(self.env[value], tuple):
@@ -364,7 +476,8 @@ class _Builder(fx.Interpreter):
         where = _where(path, module)
         if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
             raise ValueError(f"{where} is in training mode; call eval() on the network first")
-        if not isinstance(module, Last) and path in self.layers:
+        self.ahead.discard(_name(path))
+        if path in self.layers and not isinstance(module, _REPEATABLE):
             raise NotImplementedError(
                 f"{where} is called twice in forward; a graph of NIR is one time step, in which "
                 "each layer stands at one place"
@@ -389,12 +502,13 @@ class _Builder(fx.Interpreter):
         if isinstance(module, _BatchNorm):
             return self._fold(path, module, node, sources)
         try:
-            return self._layer(path or type(module).__name__.lower(), module, sources, node, value)
+            name = _name(path) or type(module).__name__.lower()
+            return self._layer(name, module, sources, node, value)
         except NotImplementedError as error:
             raise NotImplementedError(f"{where}: {error}") from None
 
     def _layer(
-        self, path: str, module: Any, sources: Sources, node: fx.Node, value: Any
+        self, name: str, module: Any, sources: Sources, node: fx.Node, value: Any
     ) -> Sources:
         """Add the node of a layer."""
         import nir
@@ -404,7 +518,7 @@ class _Builder(fx.Interpreter):
         if cls in _LAYERS:
             made = _LAYERS[cls](module, shape, self)
             made.input_type = {"input": np.array(shape)}
-            return self._add(path, made, sources, out)
+            return self._add(name, made, sources, out)
         if cls not in _nir.NEURONS:
             known = [each.__name__ for each in (*_LAYERS, *_nir.NEURONS)]
             raise NotImplementedError(f"has no counterpart in NIR; exported are {', '.join(known)}")
@@ -412,9 +526,9 @@ class _Builder(fx.Interpreter):
         kind, fields = _nir.fields(module, shape, self.dt, self.unit_r)
         made = getattr(nir, kind)(**fields, metadata={_nir.KEY: own})
         if not isinstance(module, RecurrentLIF):
-            return self._add(path, made, sources)
-        spikes = self._add(f"{path}.lif", made, sources)
-        back = self._add(f"{path}.w_rec", _feedback(module, shape, self), spikes, shape)
+            return self._add(name, made, sources)
+        spikes = self._add(f"{name}.lif", made, sources)
+        back = self._add(f"{name}.w_rec", _feedback(module, shape, self), spikes, shape)
         self.edges.append((back[0], spikes[0]))
         return spikes
 
@@ -422,11 +536,9 @@ class _Builder(fx.Interpreter):
         """Take a batch normalisation into the layer before it."""
         import nir
 
-        source = sources[0]
-        signal: Any = node.args[0]
-        made, before = self.nodes[source], self.layers.get(source)
-        alone = len(sources) == 1 and len(signal.users) == 1
-        if not alone or not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
+        origin = self._origin(_arguments_of(node)[0])
+        before = None if origin is None else self._called(origin)
+        if not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
             raise NotImplementedError(
                 f"{_where(path, norm)} does not stand alone behind a Linear or a convolution, into "
                 "which it could be folded"
@@ -441,6 +553,8 @@ class _Builder(fx.Interpreter):
         factor = (norm.running_var.double() + norm.eps).rsqrt()
         factor = factor if norm.weight is None else factor * norm.weight
         offset = -norm.running_mean * factor + (0 if norm.bias is None else norm.bias)
+        (source,) = sources
+        made = self.nodes[source]
         weight, old = made.weight, getattr(made, "bias", 0.0)
         made.weight = weight * array(factor).reshape(-1, *[1] * (weight.ndim - 1))
         made.weight = made.weight.astype(weight.dtype)
@@ -464,24 +578,51 @@ class _Builder(fx.Interpreter):
         for i, signal in enumerate(signals):
             sources = self._signal(signal, "the output")
             out = nir.Output({"output": np.array(self._shape(self.env[signal]))})
-            self._add("output" if len(signals) == 1 else f"output_{i}", out, sources)
+            self._add(_numbered("output", i, len(signals)), out, sources)
         if not signals:
             raise NotImplementedError("the network returns states only; in NIR spikes are signals")
 
 
-def _trace(module: nn.Module, count: int, args: Any) -> fx.GraphModule:
+def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
+    """Find what modules and the containers in them hold, each with a copy."""
+    inside = vars(value) if isinstance(value, nn.Module) else value
+    if id(inside) in found or not isinstance(inside, dict | list | set | deque | tuple):
+        return
+    if not isinstance(inside, tuple):
+        found[id(inside)] = inside, dict(inside) if isinstance(inside, dict) else list(inside)
+    for each in inside.values() if isinstance(inside, dict) else inside:
+        _contents(each, found)
+
+
+def _trace(module: nn.Module, count: int, args: Any) -> _Step:
     """Record what a network does with its signals."""
     step = _Step(module, count, args)
+    held: dict[int, tuple[Any, Any]] = {}
+    _contents(module, held)
     try:
-        return fx.GraphModule(step, _Tracer().trace(step))
+        step.graph = _Tracer().trace(step)
+        return step
     except fx.proxy.TraceError as error:
         raise NotImplementedError(
             f"forward of {type(module).__name__} depends on values of its input ({error}); a graph "
             "of NIR is fixed: export a module without such control flow"
         ) from error
+    finally:  # what forward keeps of its signals are fx's stand-ins for them
+        for inside, old in held.values():
+            inside.clear()
+            (inside.extend if isinstance(inside, list | deque) else inside.update)(old)
 
 
-def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
+def _sample_dims(tensor: Tensor, sample: Tensor) -> int:
+    """Return how many dimensions of a sample a neuron's tensor is for; dimensions of one before
+    them may be there to broadcast over the batch."""
+    dims = tensor.dim()
+    while 0 < dims <= sample.dim() and tensor.shape[-dims] == 1 != sample.shape[-dims]:
+        dims -= 1
+    return dims
+
+
+def _leading(traced: _Step, sample: Tensor, ignore_dims: Any) -> int:
     """Return how many dimensions of a sample come before those of the network's input."""
     if len(ignore_dims):
         ignored = sorted(int(dim) % max(sample.dim(), 1) for dim in ignore_dims)
@@ -492,13 +633,16 @@ def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
             )
         return len(ignored)
     for node in traced.graph.nodes:
-        if node.op == "call_module":
-            module: Any = traced.get_submodule(str(node.target))
+        if node.op == "call_module" or node.target in _FUNCTIONS:
+            module: Any = (
+                traced.get_submodule(str(node.target))
+                if node.op == "call_module"
+                else _FUNCTIONS[node.target](*node.args, **node.kwargs)
+            )
             cls = parametrize.type_before_parametrizations(module)
             dims = _DIMS.get(cls, 0)
             if isinstance(module, SpikingNeuron):
-                tensors = (*module._parameters.values(), *module._buffers.values())
-                dims = max(t.dim() for t in tensors if t is not None)
+                dims = max(_sample_dims(t, sample) for t in _tensors(module).values())
             if dims and sample.dim() - dims in (0, 1):
                 return sample.dim() - dims
             if dims and cls in _DIMS:
@@ -507,9 +651,8 @@ def _leading(traced: fx.GraphModule, sample: Tensor, ignore_dims: Any) -> int:
                     f"which takes {dims} dimensions and a batch; give the input of one time step"
                 )
             if cls is nn.Flatten:
-                return min(module.start_dim, 1)
-        elif node.target in _FUNCTIONS:
-            return 1
+                start = module.start_dim
+                return min(start if start >= 0 else start + sample.dim(), 1)
     return int(sample.dim() > 1)
 
 
@@ -552,7 +695,8 @@ def export_to_nir(
     :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
         spikes are the same
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_nir.import_from_nir`
-    :raises TypeError: ``module`` is no module, or ``sample_data`` no tensor
+    :raises TypeError: ``module`` is no module, ``sample_data`` no tensor, or another argument of
+        the wrong type
     :raises NotImplementedError: a layer or an operation that NIR has not, by its name
     :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
         of the wrong shape
@@ -567,6 +711,12 @@ def export_to_nir(
     dt = _nir.check_dt(dt)
     if not isinstance(module, nn.Module):
         raise TypeError(f"module is a {type(module).__name__}; an nn.Module is needed")
+    if not isinstance(model_name, str):
+        raise TypeError(f"model_name={model_name!r}; a string is needed")
+    lists = {"model_fwd_args": model_fwd_args, "ignore_dims": ignore_dims}
+    for name, value in lists.items():
+        if not isinstance(value, Iterable):
+            raise TypeError(f"{name}={value!r}; a list is needed, [] for none")
     if isinstance(module, Unroll):
         module = module.net
     samples = tuple(sample_data) if isinstance(sample_data, tuple | list) else (sample_data,)

@@ -153,6 +153,7 @@ def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]
     import nir
 
     nodes: dict[str, Any] = {}
+    outer = {f"{prefix}{name}" for name in graph.nodes}
     edges = [(f"{prefix}{a}", f"{prefix}{b}") for a, b in graph.edges]
     for name, node in graph.nodes.items():
         path = f"{prefix}{name}"
@@ -160,6 +161,11 @@ def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]
             nodes[path] = _with_arrays(node)
             continue
         inner, wires = _flat(node, f"{path}.")
+        for taken in sorted(inner.keys() & (outer | nodes.keys())):
+            raise ValueError(
+                f"node {taken.removeprefix(path)[1:]!r} of the nested graph {path!r} becomes "
+                f"{taken!r}, which another node is called; rename one of them"
+            )
         ends = [[n for n in node.nodes if isinstance(node.nodes[n], kind)]
                 for kind in (nir.Input, nir.Output)]  # fmt: skip
         if [len(end) for end in ends] != [1, 1]:
@@ -202,6 +208,12 @@ def _check_wiring(nodes: dict[str, Any], edges: Edges) -> None:
     for kind, end, way in (("Input", 1, "into"), ("Output", 0, "out of")):
         if kind not in kinds.values():
             raise ValueError(f"the graph has no {kind} node; its nodes are {sorted(nodes)}")
+        for edge in edges:
+            if kinds[edge[end]] == kind:
+                raise ValueError(
+                    f"edge {edge} leads {way} node {edge[end]!r} ({kind}), where the graph ends; "
+                    "wire the node next to it instead"
+                )
         for name in sorted(nodes.keys() - {edge[end] for edge in edges}):
             if kinds[name] != kind:
                 raise ValueError(
@@ -265,8 +277,10 @@ def wire(nodes: dict[str, Any], edges: Edges) -> Wiring:
         return hasattr(nodes[source], "v_threshold"), depth[source]
 
     while pending:
-        inner = [(a, b) for a, b in edges if a in pending and b in pending and (a, b) not in cut]
-        waits_for = {name: [a for a, b in inner if b == name] for name in pending}
+        waits_for: dict[str, list[str]] = {name: [] for name in pending}
+        inner = [each for each in edges if waits_for.keys() >= {*each} and each not in cut]
+        for a, b in inner:
+            waits_for[b].append(a)
         ready = [name for name in pending if not waits_for[name]]
         if not ready:
             able = {
@@ -452,7 +466,8 @@ _RECURRENT: dict[type, type[RecurrentLIF]] = {Leaky: RLeaky, Synaptic: RSynaptic
 
 def _own(node: Any) -> dict[str, Any]:
     """Return what an export of this library left in the metadata of a node or graph."""
-    return (node.metadata or {}).get(_nir.KEY, {})
+    own = (node.metadata or {}).get(_nir.KEY)
+    return own if isinstance(own, dict) else {}
 
 
 def _arguments(own: dict[str, Any], c: _Converter) -> dict[str, Any]:
@@ -472,9 +487,9 @@ def _arguments(own: dict[str, Any], c: _Converter) -> dict[str, Any]:
 def _restored(node: Any, loop: Any, c: _Converter) -> Any:
     """Return the neuron that was exported, or None if the node is not, or no longer, its image."""
     own = _own(node)
-    if own.get("class") not in _CLASSES:
+    cls: Any = _CLASSES.get(str(own.get("class")))
+    if cls is None:
         return None
-    cls: Any = _CLASSES[own["class"]]
     try:
         if not issubclass(cls, RecurrentLIF):
             neuron = cls(**_arguments(own, c))
@@ -482,7 +497,8 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
             neuron = _recurrent(cls, _arguments(own, c), loop, c)
         shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
         kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
-    except (ValueError, RuntimeError):  # another size, or no feedback
+    except (ValueError, RuntimeError, LookupError, AttributeError, TypeError):
+        # Another size, no feedback, or not what an export writes.
         kind, fields = "", {}
     if kind != type(node).__name__ or not all(
         np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
@@ -521,7 +537,7 @@ def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> An
     if not how.get("all_to_all", True):
         value = c.tensor(loop.scale)
         was = kwargs.pop("V", value)
-        how["V"] = was if (was.expand(value.shape) == value).all() else value
+        how["V"] = was if (was == value).all() else value
         return cls(**how, **kwargs)
     neuron = cls(**how, **kwargs)
     layer: Any = _MODULES[type(loop).__name__](loop, c)
@@ -532,6 +548,7 @@ def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> An
 
 def _module(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
     """Return the module of a node, and whether the feedback is inside."""
+    _check_finite(node)
     restored = _restored(node, loop, c)
     if restored is not None:
         return restored, isinstance(restored, RecurrentLIF)
@@ -541,6 +558,19 @@ def _module(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
         return plain, False
     decays = {name: getattr(plain, name) for name in ("alpha", "beta") if hasattr(plain, name)}
     return _recurrent(cls, {**decays, "threshold": plain.threshold, **_FIRING}, loop, c), True
+
+
+def _check_finite(node: Any) -> None:
+    """Raise if a neuron has a value of which its membrane would not be a number."""
+    if type(node).__name__ not in _NEURONS:
+        return
+    for name, value in vars(node).items():
+        values = np.asarray(value)
+        if values.dtype.kind == "f":
+            # A time constant without end is no leak, and such a threshold is never reached.
+            endless = name.startswith("tau") or name == "v_threshold"
+            if (np.isnan(values) if endless else ~np.isfinite(values)).any():
+                raise ValueError(f"{name} has the value {values[~np.isfinite(values)].flat[0]}")
 
 
 def _loops(nodes: dict[str, Any], edges: Edges) -> dict[str, str]:
@@ -615,7 +645,7 @@ def convert(
             f"dt={own['dt']:g}"
         )
     if dtype is None:
-        dtype = getattr(torch, own["dtype"]) if "dtype" in own else torch.get_default_dtype()
+        dtype = getattr(torch, str(own.get("dtype")), torch.get_default_dtype())
     nodes, edges = _flat(graph)
     _check_wiring(nodes, edges)
     modules, loops, rows = _modules(nodes, edges, _Converter(dt, dtype))
@@ -736,6 +766,17 @@ def _attribute(name: str) -> str:
     return f"{name}_" if not name or iskeyword(name) or name in _TAKEN else name
 
 
+def _argument_names(names: list[str]) -> list[str]:
+    """Return names for the arguments of a function, in which fx also writes self and torch."""
+    made: list[str] = []
+    for name in map(_attribute, names):
+        name = name if name.isidentifier() and name not in ("self", "torch") else f"input_{name}"
+        while name in made:
+            name += "_"
+        made.append(name)
+    return made
+
+
 def _paths(modules: dict[str, nn.Module], loops: dict[str, str]) -> dict[str, str]:
     """Return a path for each module: its node's name, as far as attributes can have it."""
     paths: dict[str, str] = {}
@@ -764,7 +805,7 @@ def _assemble(
         if nested is not None:
             return nested
     graph = fx.Graph()
-    values = {name: graph.placeholder(_attribute(name)) for name in inputs}
+    values = dict(zip(inputs, map(graph.placeholder, _argument_names(inputs)), strict=True))
     batch = values[inputs[0]]
     targets = {paths[name]: modules[name] for name in steps}
     last = {}

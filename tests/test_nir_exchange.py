@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+import time
 import warnings
+from collections import OrderedDict
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize, prune
 
 import snntorch as snn
 from snntorch import surrogate, utils
@@ -65,6 +68,23 @@ def assert_same(net, other, x, gradients=True, busy=(0.05, 0.5)):
                 assert other_grads[name] is None, name
             else:
                 torch.testing.assert_close(other_grads[name], grad, msg=name)
+
+
+class Wired(nn.Module):
+    """Layers, and as ``forward`` a function that is given the network before its inputs."""
+
+    def __init__(self, wire, **layers):
+        super().__init__()
+        self.wire = wire
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, *signals):
+        return self.wire(self, *signals)
+
+
+def leaky(**kwargs):
+    return snn.Leaky(**{"beta": 0.9, "threshold": 0.5, "init_hidden": True, **kwargs})
 
 
 # Round trips ---------------------------------------------------------------------------------
@@ -308,6 +328,22 @@ def test_batch_norm_is_folded(path):
     assert_same(net, back, x.double(), gradients=False)
 
 
+def test_batch_norm_is_folded_through_what_vanishes(path):
+    def wire(net, x):
+        y = net.drop(net.norm(net.same(net.fc(x))))
+        y += x
+        return net.lif(net.again(net.same(net.out(y))))
+
+    net = Wired(
+        wire, fc=nn.Linear(4, 4), same=nn.Identity(), norm=nn.BatchNorm1d(4), drop=nn.Dropout(),
+        out=nn.Linear(4, 4), again=nn.BatchNorm1d(4), lif=leaky(),
+    )  # fmt: skip
+    x = torch.randn(STEPS, 8, 4) + 0.2
+    net(x[0])
+    net = net.double().eval()
+    assert_same(net, through_file(net, x.double(), path), x.double(), gradients=False)
+
+
 class TwoByTwo(nn.Module):
     def __init__(self):
         super().__init__()
@@ -326,6 +362,119 @@ def test_two_inputs_and_two_outputs(path):
     for step in zip(x, y, strict=True):
         for ours, theirs in zip(net(*step), back(*step), strict=True):
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("count", [10, 11, 101])
+def test_many_inputs_and_outputs_keep_their_order(count, path):
+    layers = {f"fc{i}": nn.Linear(1, 1) for i in range(count)}
+
+    def wire(net, *xs):
+        return tuple(net.get_submodule(f"fc{i}")(x) + xs[i - 1] for i, x in enumerate(xs))
+
+    net = Wired(wire, **layers)
+    xs = tuple(torch.randn(count, 2, 1))
+    nir.write(path, exported(net, xs))
+    assert ("input_3" in nir.read(path).nodes) == (count == 10)
+    for ours, theirs in zip(net(*xs), snn.import_from_nir(path)(*xs), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_layers_keep_names_that_the_graph_has_for_itself(path):
+    def wire(net, x, y):
+        x = net.norm(net.input(torch.flatten(x, 1)))
+        return net.output(net.flatten(x + net.input_0(y))), net.lif(x)
+
+    net = Wired(
+        wire, input=nn.Linear(4, 5), norm=nn.BatchNorm1d(5), input_0=nn.Linear(3, 5),
+        flatten=nn.Linear(5, 5), output=leaky(), lif=leaky(),
+    )  # fmt: skip
+    net = net.eval()
+    x, y = torch.randn(STEPS, 2, 2, 2), torch.randn(STEPS, 2, 3)
+    nir.write(path, exported(net, (x[0], y[0])))
+    back = snn.import_from_nir(path)
+    assert back.input_0.weight.shape == (5, 3) and back.flatten.weight.shape == (5, 5)
+    back.load_state_dict(net.state_dict(), strict=False)
+    for step in zip(x, y, strict=True):
+        for ours, theirs in zip(net(*step), back(*step), strict=True):
+            torch.testing.assert_close(theirs, ours)
+    net = nn.Sequential(OrderedDict(input=nn.Linear(4, 5), output=leaky()))
+    back = through_file(net, torch.randn(STEPS, 2, 4), path)
+    assert back.state_dict().keys() == net.state_dict().keys()
+
+
+def test_any_name_of_a_layer_will_do(path):
+    names = ["a/b", "a_b", "class", "a b", "1", "é"]
+    net = nn.Sequential(OrderedDict((name, nn.Linear(3, 3)) for name in names))
+    net.add_module("a/b/c", leaky())
+    x = torch.randn(STEPS, 2, 3)
+    assert_same(net, through_file(net, x, path), x, gradients=False)
+
+
+def test_layers_without_parameters_may_be_called_twice(path):
+    def wire(net, x, y):
+        x, y = (net.flat(net.pool(net.drop(signal))) for signal in (x, y))
+        return net.lif(net.a(x) + net.b(y))
+
+    net = Wired(
+        wire, drop=nn.Dropout(), pool=nn.AvgPool2d(2), flat=nn.Flatten(), a=nn.Linear(8, 5),
+        b=nn.Linear(8, 5), lif=leaky(threshold=0.3),
+    ).eval()  # fmt: skip
+    x, y = torch.randn(2, STEPS, 3, 2, 4, 4)
+    nir.write(path, exported(net, (x[0], y[0])))
+    back = snn.import_from_nir(path)
+    assert back.state_dict().keys() == net.state_dict().keys()
+    ours, theirs = ([each(*step) for step in zip(x, y, strict=True)] for each in (net, back))
+    assert torch.equal(torch.stack(ours), torch.stack(theirs)) and torch.stack(ours).mean() > 0.02
+
+
+def test_sums_in_place_of_what_is_fresh(path):
+    def wire(net, x):
+        y, _, _ = net.spk(net.a(x))
+        y += net.lif(net.b(x))
+        y += x
+        z = net.drop(net.c(y))
+        z += y
+        return net.out(z)
+
+    fc = {name: nn.Linear(4, 4) for name in "abc"}
+    net = Wired(wire, **fc, spk=snn.Synaptic(0.5, 0.8), lif=leaky(), out=leaky(), drop=nn.Dropout())
+    x = torch.randn(STEPS, 2, 4)
+    assert_same(net.eval(), through_file(net, x, path), x)
+
+
+class Halved(nn.Module):
+    def forward(self, x):
+        return x / 2
+
+
+@pytest.mark.parametrize("cls", [snn.Leaky, snn.RLeaky, snn.Synaptic])
+def test_parametrised_neurons_come_back_as_they_are(cls, path):
+    kwargs = NEURONS[{snn.Leaky: "leaky", snn.RLeaky: "rleaky", snn.Synaptic: "synaptic"}[cls]][1]
+    net = nn.Sequential(nn.Linear(4, 5),
+                        cls(**kwargs, beta=MIXED, init_hidden=True, learn_beta=True))  # fmt: skip
+    parametrize.register_parametrization(net[1], "beta", Halved())
+    if cls is snn.RLeaky:
+        parametrize.register_parametrization(net[1].recurrent, "weight", Halved())
+    x = torch.randn(STEPS, 2, 4) * 2
+    back = through_file(net, x, path)
+    assert type(back[1]) is cls and torch.equal(back[1].beta, MIXED / 2)
+    assert isinstance(back[1].beta, nn.Parameter)
+    assert_same(net, back, x, gradients=False)
+
+
+def test_parameters_may_broadcast_over_the_batch(path):
+    beta = torch.rand(1, 8)
+    x = torch.randn(STEPS, 5, 8) * 2 + 0.3
+    recurrent = snn.RLeaky(beta, all_to_all=False, V=torch.rand(1, 8), init_hidden=True)
+    for net in (leaky(beta=beta), nn.Sequential(nn.Linear(8, 8), recurrent)):
+        graph = exported(net, x[0])
+        assert graph.nodes["input"].output_type["output"].tolist() == [8]
+        assert next(node.tau for node in graph.nodes.values() if hasattr(node, "tau")).shape == (8,)
+        assert_same(net, through_file(net, x, path), x, gradients=False)
+    image = exported(leaky(beta=torch.rand(1, 3, 2)), torch.zeros(1, 3, 2))
+    assert image.nodes["leaky"].tau.shape == (1, 3, 2)
+    with pytest.raises(NotImplementedError, match=r"'1' \(Leaky\): a parameter of shape \(5, 8\)"):
+        exported(nn.Sequential(nn.Linear(8, 8), leaky(beta=torch.rand(5, 8))), x[0])
 
 
 def test_the_sample_may_have_a_batch_or_not():
@@ -351,6 +500,8 @@ def test_flatten_counts_without_whatever_is_no_part_of_a_sample():
         (torch.zeros(9, 2, 3, 4), nn.Flatten(), [], (0, -1)),
         (torch.zeros(9, 2, 3, 4), nn.Flatten(2, 3), [], (1, -1)),
         (torch.zeros(9, 2, 3, 4), nn.Flatten(-3, -2), [], (0, 1)),
+        (torch.zeros(9, 2, 3, 4), nn.Flatten(-3), [], (0, -1)),
+        (torch.zeros(2, 3, 4), nn.Flatten(-3), [], (0, -1)),
         (torch.zeros(9, 2, 3, 4), nn.Flatten(2), [0, 1], (0, -1)),
         (torch.zeros(2, 3, 4), nn.Flatten(0), [], (0, -1)),
     ]:
@@ -364,6 +515,41 @@ def test_export_leaves_the_network_as_it_was():
     before = net[1].mem
     exported(net, torch.zeros(4, 3))
     assert net[1].mem is before
+
+
+class Remembers(nn.Module):
+    """Keeps what comes of its layers in every place there is."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(4, 5), snn.Leaky(0.9, 0.5)
+        self.out, self.hidden = nn.Linear(5, 5), leaky()
+        self.mem = self.lif.init_leaky()
+        self.register_buffer("last", torch.zeros(5))
+        self.log, self.named = [[]], {}
+
+    def forward(self, x):
+        spk, self.mem = self.lif(self.fc(x), self.mem)
+        self.last, self.seen = spk, spk
+        self.log[0].append(spk)
+        self.out.current = self.named["current"] = self.out(spk)
+        return self.hidden(self.out.current)
+
+
+def test_export_leaves_nothing_in_the_network(path):
+    net, x = Remembers(), torch.randn(STEPS, 2, 4)
+    mem = net.mem
+    back = through_file(net, x, path)
+    assert net.mem is mem and torch.equal(net.last, torch.zeros(5))
+    assert net.log == [[]] and net.named == {}
+    assert not hasattr(net, "seen") and not hasattr(net.out, "current")
+    ours, theirs = (torch.stack([each(step) for step in x]) for each in (net, back))
+    assert torch.equal(ours, theirs) and 0.05 < ours.mean() < 0.5
+    with pytest.raises(
+        NotImplementedError, match=r"layer 'lif' \(Leaky\) is given a state; export"
+    ):
+        exported(net, x[0])
+    assert net.mem.shape == (2, 5)
 
 
 # Real graphs ---------------------------------------------------------------------------------
@@ -595,6 +781,33 @@ def test_any_name_of_a_node_will_do(path):
         np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["0", "1a", "self", "torch", "a b", "class", "x"])
+def test_any_name_of_an_input_will_do(name):
+    shape = np.array([N])
+    nodes = {name: nir.Input(shape), "a_b": nir.Input(shape), "s": nir.Scale(R)}
+    edges = [(name, "s"), ("s", "out"), ("a_b", "out")]
+    net = snn.import_from_nir(nir.NIRGraph({**nodes, "out": nir.Output(shape)}, edges))
+    first, second = torch.randn(2, 1, N)
+    scaled, plain = (first, second) if name < "a_b" else (second, first)
+    torch.testing.assert_close(net(first, second), scaled * torch.from_numpy(R).float() + plain)
+
+
+def test_a_threshold_without_end_and_a_membrane_without_leak():
+    never = nir.LIF(TAU, R, ZERO, np.full(N, np.inf))
+    assert snn.import_from_nir(nir.NIRGraph.from_list(never))(torch.full((1, N), 9.0)).sum() == 0
+    node = nir.LI(np.full(N, np.inf), R, ZERO)
+    assert snn.import_from_nir(nir.NIRGraph.from_list(node))(torch.ones(1, N)).sum() == 0
+
+
+def test_a_long_chain_is_wired_in_no_time():
+    from snntorch.import_nir import wire
+
+    nodes = {f"{i:04}": NODES["LIF"] for i in range(800)}
+    start = time.perf_counter()
+    assert wire(nodes, list(pairwise(nodes))).order == list(nodes)
+    assert time.perf_counter() - start < 2  # 6 s when it took the third power of the length
+
+
 # An ordinary module --------------------------------------------------------------------------
 
 
@@ -667,6 +880,33 @@ def test_import_warns_of_what_is_approximate():
         snn.export_to_nir(net, torch.zeros(3))
 
 
+@pytest.mark.parametrize(
+    ("own", "warns"),
+    [
+        ("1.0.0", False),
+        ({"class": "Leaky"}, True),
+        ({"surrogate": "nothing"}, True),
+        ({"reset_mechanism": "never"}, True),
+        ({"parameters": {"beta": 0.5, "gamma": 1.0}}, True),
+    ],
+)
+def test_metadata_of_others_is_no_harm(own, warns, path):
+    graph = exported(nn.Sequential(leaky()), torch.zeros(2, 3))
+    first = graph.nodes["0"].metadata
+    bare = own == {"class": "Leaky"} or not isinstance(own, dict)
+    first["snntorch"] = own if bare else {**first["snntorch"], **own}
+    graph.metadata = {"snntorch": "1.0.0"}
+    nir.write(path, graph)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        back = snn.import_from_nir(path)[0]
+    assert [str(w.message).count("0: was a Leaky, but was changed since") for w in told] == [
+        1
+    ] * warns
+    assert type(back) is snn.Leaky and back.reset_mechanism == "zero"
+    torch.testing.assert_close(back.beta, torch.full((3,), 0.9))
+
+
 def test_metadata_that_no_longer_fits_gives_way():
     net = nn.Sequential(snn.Leaky(0.9, init_hidden=True))
     graph = exported(net, torch.zeros(2, 3))
@@ -727,19 +967,63 @@ class Looping(nn.Module):
         return out
 
 
-class InPlace(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(3, 3)
-
-    def forward(self, x):
-        y = self.fc(x)
-        y.add_(x)
-        return y
-
-
 def chain(*layers):
     return nn.Sequential(nn.Linear(3, 3), *layers)
+
+
+def norm_behind(between):
+    def wire(net, x):
+        h = net.fc(x)
+        return net.l1(net.norm(net.between(h))) + net.l2(h)
+
+    layers = {"fc": nn.Linear(3, 3), "between": between, "norm": nn.BatchNorm1d(3)}
+    return Wired(wire, **layers, l1=leaky(), l2=leaky()).eval()
+
+
+def sum_in_place(wire, through=None):
+    """Return a network in which ``wire`` adds to a signal that something else sees too."""
+    recurrent = snn.RLeaky(0.9, linear_features=3, init_hidden=True)
+    layers = {"fc": nn.Linear(3, 3), "lif": leaky(), "rec": recurrent, "out": nn.Linear(3, 3)}
+    return Wired(wire, **layers, through=through or nn.Identity()).eval()
+
+
+def used_later(net, x):
+    y = net.fc(x)
+    y.add_(x)
+    return y
+
+
+def shared(net, x):
+    a = net.fc(x)
+    b = net.through(a)
+    b += x
+    return net.out(a) + b
+
+
+def kept_by_the_neuron(net, x):
+    a = net.rec(net.fc(x))
+    a += net.out(x)
+    return a
+
+
+def given(net, x):
+    x += net.lif(net.fc(x))
+    return x
+
+
+def hooked(layer, hook, before=False):
+    (layer.register_forward_pre_hook if before else layer.register_forward_hook)(hook)
+    return layer
+
+
+def doubles_in_place(module, taken, given=None):
+    (taken[0] if given is None else given).mul_(2)
+
+
+def recurrent_hooked():
+    neuron = snn.RLeaky(0.9, linear_features=3, init_hidden=True)
+    hooked(neuron.recurrent, lambda m, i, o: 2 * o)
+    return neuron
 
 
 @pytest.mark.parametrize(
@@ -752,7 +1036,20 @@ def chain(*layers):
         (chain(snn.Leaky(0.9, init_hidden=True, state_quant=torch.round)), "'1' .*state_quant"),
         (chain(nn.ReLU(), nn.BatchNorm1d(3)).eval(), "ReLU"),
         (nn.Sequential(nn.BatchNorm1d(3)).eval(), r"'0' \(BatchNorm1d\) does not stand alone"),
-        (InPlace(), r"add_\(\) changes a signal that is used elsewhere"),
+        (norm_behind(nn.Identity()), r"'norm' \(BatchNorm1d\) does not stand alone"),
+        (norm_behind(nn.Dropout()), r"'norm' \(BatchNorm1d\) does not stand alone"),
+        (sum_in_place(used_later), r"add_\(\) changes a signal in place"),
+        (sum_in_place(shared), r"iadd\(\) changes a signal in place"),
+        (sum_in_place(shared, nn.Dropout()), r"iadd\(\) changes a signal in place"),
+        (sum_in_place(shared, nn.Flatten()), r"iadd\(\) changes a signal in place"),
+        (sum_in_place(kept_by_the_neuron), r"iadd\(\) changes a signal in place"),
+        (sum_in_place(given), r"iadd\(\) changes a signal in place"),
+        (chain(hooked(nn.Linear(3, 3), lambda m, i, o: 10 * o)), r"'1' \(Linear\): a hook changes"),
+        (chain(hooked(leaky(), doubles_in_place)), r"'1' \(Leaky\): a hook"),
+        (chain(hooked(leaky(), lambda m, i: 10 * i[0], True)), r"'1' \(Leaky\): a hook changes"),
+        (chain(hooked(leaky(), doubles_in_place, True)), r"'1' .*: a hook"),
+        (chain(hooked(nn.Identity(), lambda m, i, o: o + 1)), r"'1' \(Identity\): a hook changes"),
+        (chain(recurrent_hooked()), r"'1' \(RLeaky\): a hook changes"),
         (Branching(), "forward of Branching depends on values of its input"),
         (Reads(), "layer 'fc' .* takes state 1 of lif; in NIR only spikes are signals"),
         (Looping(), r"layer 'lif' \(Leaky\) is called twice"),
@@ -761,6 +1058,22 @@ def chain(*layers):
 def test_export_refuses_by_name(net, message):
     with pytest.raises(NotImplementedError, match=message):
         exported(net, torch.ones(2, 3))
+
+
+def test_hooks_that_change_nothing_may_stay(path):
+    seen = []
+    spy = hooked(leaky(threshold=0.2), lambda m, i, o: seen.append(o))
+    net = chain(spy, nn.Linear(3, 3), leaky(threshold=0.2))
+    hooked(net, lambda m, i, o: o)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of weight_norm
+        nn.utils.weight_norm(net[2])
+    prune.random_unstructured(net[0], "weight", 0.4)
+    x = torch.randn(STEPS, 2, 3) * 3
+    net[2].bias.data.fill_(0.1)
+    back = through_file(net, x, path)
+    assert len(seen) == 1
+    assert_same(net, back, x, gradients=False)
 
 
 @pytest.mark.parametrize(
@@ -793,6 +1106,13 @@ def test_export_refuses_what_is_no_sample():
         exported(chain(), np.zeros(3))
     with pytest.raises(TypeError, match="module is a function"):
         exported(chain, torch.zeros(3))
+    with pytest.raises(
+        ValueError, match=r"layer '0' \(Flatten\) does not take .* sample_data: Dim"
+    ):
+        exported(nn.Sequential(nn.Flatten(3)), torch.zeros(2, 4))
+    for name in ("model_name", "model_fwd_args", "ignore_dims"):
+        with pytest.raises(TypeError, match=f"{name}=None; a (string|list) is needed"):
+            exported(chain(), torch.zeros(3), **{name: None})
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(3)])
@@ -821,6 +1141,7 @@ def graph_of(*edges, **nodes):
 
 LIF = NODES["LIF-plain"]
 THROUGH = [("in", "a"), ("a", "out")]
+NESTED = nir.NIRGraph.from_list(nir.Scale(R))
 
 
 @pytest.mark.parametrize(
@@ -842,6 +1163,20 @@ THROUGH = [("in", "a"), ("a", "out")]
          ValueError, r"the signals into node 'out' differ in shape"),
         (graph_of(*THROUGH, a=nir.Delay(-np.ones(N))), ValueError, r"\(Delay\): a negative delay"),
         (nir.NIRGraph({"a": LIF}, [("a", "a")], type_check=False), ValueError, "no Input node"),
+        (graph_of(*THROUGH, ("a", "in"), a=LIF), ValueError,
+         r"edge \('a', 'in'\) leads into node 'in' \(Input\), where the graph ends"),
+        (graph_of(*THROUGH, ("out", "in"), a=LIF), ValueError, r"edge \('out', 'in'\) leads into"),
+        (graph_of(*THROUGH, ("out", "a"), a=LIF), ValueError,
+         r"edge \('out', 'a'\) leads out of node 'out' \(Output\), where the graph ends"),
+        *((graph_of(("in", "s"), ("s", name), (name, "out"), **{"s": NESTED, name: nir.Scale(R)}),
+           ValueError, f"'{name[2:]}' of the nested graph 's' becomes '{name}'")
+          for name in ("s.scale", "s.input")),
+        (graph_of(*THROUGH, a=nir.LIF(TAU, np.full(N, np.nan), ZERO, TAU)), ValueError,
+         r"node 'a' \(LIF\): r has the value nan"),
+        (graph_of(*THROUGH, a=nir.LIF(TAU, R, np.full(N, np.inf), TAU)), ValueError,
+         r"node 'a' \(LIF\): v_leak has the value inf"),
+        (graph_of(*THROUGH, a=nir.LIF(TAU, R, ZERO, np.full(N, np.nan))), ValueError,
+         r"node 'a' \(LIF\): v_threshold has the value nan"),
         ([], TypeError, "graph is a list; a nir.NIRGraph or a path is needed"),
     ],
 )  # fmt: skip
