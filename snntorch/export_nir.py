@@ -717,6 +717,7 @@ def export_to_nir(
     for name, value in lists.items():
         if not isinstance(value, Iterable):
             raise TypeError(f"{name}={value!r}; a list is needed, [] for none")
+    module = getattr(module, "_orig_mod", module)  # what torch.compile was given
     if isinstance(module, Unroll):
         module = module.net
     samples = tuple(sample_data) if isinstance(sample_data, tuple | list) else (sample_data,)

@@ -1210,3 +1210,10 @@ def test_unreadable_files_name_file_and_cause(path):
         file["node/nodes/lif/type"] = "Izhikevich"
     with pytest.raises(NotImplementedError, match=r"net.nir: node 'lif' is of the type Izhikevich"):
         snn.import_from_nir(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch.compile itself
+def test_a_compiled_network_is_exported_as_it_was():
+    net = chain(snn.Leaky(0.9, init_hidden=True))
+    plain, compiled = (exported(each, torch.zeros(3)) for each in (net, torch.compile(net)))
+    assert plain.nodes.keys() == compiled.nodes.keys() and plain.edges == compiled.edges

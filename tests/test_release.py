@@ -101,7 +101,9 @@ def test_a_broken_link_is_found(tree, monkeypatch):
 
 def test_the_source_of_snntorch_ipu(tmp_path):
     tool("ipu_wheel").write_source(tmp_path)
-    assert 'name = "snntorch-ipu"' in (tmp_path / "pyproject.toml").read_text()
+    text = (tmp_path / "pyproject.toml").read_text()
+    assert 'name = "snntorch-ipu"' in text
+    assert text.count('"snntorch-ipu[') == 2 and '"snntorch[' not in text
     code = "import snntorch as s; print(s.__file__, s.ipu.is_enabled(), s.Leaky(0.9).spike_grad)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -121,11 +123,11 @@ def test_archives_hold_what_they_should(tree, monkeypatch):
     dist = tree / "dist"
     dist.mkdir()
 
-    def pack(*wheel, sdist=("README.rst", *package)):
+    def pack(*wheel, sdist=("README.rst", *package), metadata=""):
         info = "METADATA", "RECORD", "WHEEL", "licenses/LICENSE", "top_level.txt"
         with zipfile.ZipFile(dist / f"snntorch-{version}-py3-none-any.whl", "w") as archive:
             for name in (*wheel, *(f"snntorch-{version}.dist-info/{each}" for each in info)):
-                archive.writestr(name, "")
+                archive.writestr(name, metadata if name.endswith("METADATA") else "")
         with tarfile.open(dist / f"snntorch-{version}.tar.gz", "w:gz") as archive:
             for name in sdist:
                 archive.addfile(tarfile.TarInfo(f"snntorch-{version}/{name}"))
@@ -135,6 +137,9 @@ def test_archives_hold_what_they_should(tree, monkeypatch):
     assert pack(*package, "tests/a.py") == ["has tests/a.py"]
     assert pack() == ["lacks snntorch/__init__.py"]
     assert pack(*package, sdist=package) == ["lacks README.rst"]
+    needs = 'Requires-Dist: torch\nRequires-Dist: {}[data]; extra == "all"\n'
+    assert pack(*package, metadata=needs.format("snntorch")) == []
+    assert pack(*package, metadata=needs.format("snntorch-ipu")) == ["requires snntorch-ipu"]
     pack(*package)
     shutil.copy(dist / f"snntorch-{version}.tar.gz", dist / "snntorch-0.9.tar.gz")
     assert pack(*package) == [f"is of another version than {version}"]

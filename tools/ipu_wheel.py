@@ -15,6 +15,8 @@ CHANGES = {
         'description = "Spiking neural networks as PyTorch modules"': (
             'description = "snntorch for IPUs; poptorch comes with the Poplar SDK"'
         ),
+        '"snntorch[test,docs]"': '"snntorch-ipu[test,docs]"',
+        '"snntorch[data,dev]"': '"snntorch-ipu[data,dev]"',
     },
     "snntorch/ipu.py": {"\n_on = False\n": "\n_on = True\n"},
 }

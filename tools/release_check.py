@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Imported where they are installed, and asked for in the error otherwise; h5py comes with tonic.
-OPTIONAL = {"IPython", "h5py", "tonic", "triton"}
+OPTIONAL = {"IPython", "h5py", "tonic"}
 # Files of the repository that are for those who work in it alone.
 NOT_IN_SDIST = re.compile(r"\.(ci|github)/|\.gitignore$")
 
@@ -108,7 +108,13 @@ def check_archives(root):
     files = {name for name in tracked(root) if not NOT_IN_SDIST.match(name)}
     package = {name for name in files if name.startswith("snntorch/")}
     for wheel in sorted((root / "dist").glob("*.whl")):
-        names = zipfile.ZipFile(wheel).namelist()
+        archive = zipfile.ZipFile(wheel)
+        names, own = archive.namelist(), wheel.name.partition("-")[0].replace("_", "-")
+        for name in names:
+            if name.endswith(".dist-info/METADATA"):
+                text = archive.read(name).decode()
+                needed = {*re.findall(r"^Requires-Dist: (snntorch[\w-]*)", text, re.MULTILINE)}
+                yield from (f"{wheel.name} requires {each}" for each in needed - {own})
         info = {name.rpartition(".dist-info/")[2] for name in names if ".dist-info/" in name}
         inside = {name for name in names if ".dist-info/" not in name}
         yield from (f"{wheel.name} has {name}" for name in sorted(inside - package))
