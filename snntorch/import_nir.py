@@ -505,6 +505,7 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
         for name, value in fields.items()
     ):
         c.approximate = f"was a {own['class']}, but was changed since: read as NIR alone says"
+        node.metadata = {}  # of the copy that _flat made: the report is not to believe it either
         return None
     if own.get("custom_surrogate"):
         c.approximate = "its spike_grad is a function, which is not carried: atan instead"

@@ -507,6 +507,11 @@ def test_flatten_counts_without_whatever_is_no_part_of_a_sample():
     ]:
         node = exported(layer, sample, ignore_dims=dims).nodes["flatten"]
         assert (node.start_dim, node.end_dim) == expected
+    net = nn.Sequential(nn.Flatten(-3), nn.Linear(128, 5), leaky())
+    for sample in (torch.zeros(1, 2, 8, 8), torch.zeros(2, 8, 8)):
+        graph = exported(net, sample)
+        assert graph.nodes["input"].output_type["output"].tolist() == [2, 8, 8]
+        assert graph.nodes["2"].tau.shape == (5,)
 
 
 def test_export_leaves_the_network_as_it_was():
@@ -916,6 +921,8 @@ def test_metadata_that_no_longer_fits_gives_way():
         back = snn.import_from_nir(graph)
     torch.testing.assert_close(back[0].beta, torch.full((3,), 0.95))
     assert back[0].reset_mechanism == "zero"
+    assert "elsewhere" not in str(snn.export.report(graph))
+    assert graph.nodes["0"].metadata["snntorch"]["class"] == "Leaky"
 
 
 def test_a_picture_shows_every_node_and_edge():
@@ -1084,6 +1091,10 @@ def test_hooks_that_change_nothing_may_stay(path):
         (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad=False"),
         (nn.MaxPool2d(2), r"layer '0' \(MaxPool2d\): has no counterpart"),
         (nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(0)), "start_dim=0 flattens the batch"),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(3, 2)),
+            r"'0.1' \(Linear\): takes samples of the shape \(1, 3, 3\), where NIR knows 1 dim",
+        ),
     ],
 )
 def test_export_refuses_layers_of_images(layer, message):
