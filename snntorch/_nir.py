@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from . import utils
 from ._neurons.lapicque import Lapicque
@@ -19,6 +18,7 @@ from ._neurons.nir import NIRLeaky, NIRSynaptic, membrane
 from ._neurons.rleaky import RLeaky
 from ._neurons.rsynaptic import RSynaptic
 from ._neurons.synaptic import Synaptic
+from ._torch import class_of
 
 KEY = "snntorch"
 """Under this key of a node's or a graph's metadata stands what NIR itself cannot say."""
@@ -169,7 +169,7 @@ def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields
     :param shape: the shape of one sample
     :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
     """
-    kind, values = _NEURONS[parametrize.type_before_parametrizations(neuron)](neuron, shape, dt)
+    kind, values = _NEURONS[class_of(neuron)](neuron, shape, dt)
     if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
         return kind, values
     unit = values["r"] * dt if kind == "IF" else values["r"]

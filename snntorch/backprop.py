@@ -196,8 +196,7 @@ def _epoch(
     progress: bool,
 ) -> Tensor:
     """Update a network after every ``K`` steps of each batch; with None, after all of them."""
-    if not isinstance(net, nn.Module):
-        raise TypeError(f"net is a {type(net).__name__}; an nn.Module is needed")
+    utils._check_net(net)
     if not hasattr(optimizer, "zero_grad") or not hasattr(optimizer, "step"):
         raise TypeError(f"optimizer={optimizer!r} is none; pass for example torch.optim.Adam")
     shown = _shown(num_steps, time_var, K)

@@ -24,6 +24,7 @@ from ._neurons.nir import membrane
 from ._neurons.recurrent import RecurrentLIF
 from ._neurons.states import Stateful
 from ._nir import array
+from ._torch import class_of
 from .import_nir import Delay, Last, Scale, convert
 from .surrogate import SpikeGrad
 
@@ -154,11 +155,7 @@ def _arguments(neuron: Any) -> tuple[str, ...]:
     if isinstance(neuron, Lapicque):
         other = "C" if neuron._dependent == "R" else "R"
         return ("beta", other, "time_step") if neuron.learn_beta else ("R", "C", "time_step")
-    return _ARGUMENTS[_class(neuron)]
-
-
-def _class(neuron: Any) -> str:
-    return parametrize.type_before_parametrizations(neuron).__name__
+    return _ARGUMENTS[class_of(neuron).__name__]
 
 
 def _parametrized(neuron: Any) -> dict[str, Any]:
@@ -180,7 +177,7 @@ def _metadata(neuron: Any) -> dict[str, Any]:
     if "graded_spikes_factor" not in names and (neuron.graded_spikes_factor != 1).any():
         raise NotImplementedError("graded_spikes_factor is no argument of this class")
     own: dict[str, Any] = {
-        "class": _class(neuron),
+        "class": class_of(neuron).__name__,
         "reset_mechanism": neuron.reset_mechanism,
         # A file holds no array without dimensions, but numbers.
         "parameters": {name: array(t) if t.dim() else t.item()
@@ -218,7 +215,7 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
 
     if not neuron.all_to_all:
         return nir.Scale(_nir.spread(neuron.V, shape))
-    cls: Any = parametrize.type_before_parametrizations(neuron.recurrent)
+    cls: Any = class_of(neuron.recurrent)
     node = _LAYERS[cls](neuron.recurrent, shape, b)
     _run(neuron.recurrent, (neuron.recurrent.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:
@@ -244,7 +241,7 @@ class _Tracer(fx.Tracer):
         return _Signal(node, self)
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        cls = parametrize.type_before_parametrizations(module)
+        cls = class_of(module)
         known = isinstance(module, Stateful) or cls in _LAYERS
         return known or super().is_leaf_module(module, path)
 
@@ -301,7 +298,7 @@ def _marks(values: Iterable[Any]) -> list[tuple[int, int]]:
 
 def _run(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a layer, and raise if a hook changes what goes in or comes out: no node would say so."""
-    seen: list[Any] = []
+    seen: list[Any] = []  # with the output itself: nothing else is to get its id
 
     def see(layer: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         seen.extend((_marks((*args, *kwargs.values())), _marks(_packed(out)), out))
@@ -513,7 +510,7 @@ class _Builder(fx.Interpreter):
         """Add the node of a layer."""
         import nir
 
-        cls: Any = parametrize.type_before_parametrizations(module)
+        cls: Any = class_of(module)
         shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
         if len(shape) != _DIMS.get(cls, len(shape)):
             raise NotImplementedError(
@@ -644,7 +641,7 @@ def _leading(traced: _Step, sample: Tensor, ignore_dims: Any) -> int:
                 if node.op == "call_module"
                 else _FUNCTIONS[node.target](*node.args, **node.kwargs)
             )
-            cls = parametrize.type_before_parametrizations(module)
+            cls = class_of(module)
             dims = _DIMS.get(cls, 0)
             if isinstance(module, SpikingNeuron):
                 dims = max(_sample_dims(t, sample) for t in _tensors(module).values())

@@ -12,10 +12,15 @@ from ._neurons.states import Stateful
 DataSet = TypeVar("DataSet", bound=Any)
 
 
-def _stateful(net: nn.Module) -> Iterator[Stateful]:
-    """Go through the modules of a network that have states."""
+def _check_net(net: nn.Module) -> None:
+    """Raise TypeError if a network is no module."""
     if not isinstance(net, nn.Module):
         raise TypeError(f"net is a {type(net).__name__}; a neuron or another nn.Module is needed")
+
+
+def _stateful(net: nn.Module) -> Iterator[Stateful]:
+    """Go through the modules of a network that have states."""
+    _check_net(net)
     return (module for module in net.modules() if isinstance(module, Stateful))
 
 

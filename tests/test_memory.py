@@ -65,9 +65,11 @@ def test_large_tensors_are_no_views(dtype):
     assert (tensor.dtype, tensor.shape, tensor.device.type) == (dtype, (3, SIZE), "cpu")
 
 
-def test_a_type_that_numpy_has_not():
-    tensor = memory.empty((3, SIZE), FLOAT.bfloat16())
-    assert (tensor.dtype, tensor.shape) == (torch.bfloat16, (3, SIZE))
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2"])
+def test_a_type_that_numpy_has_not(name):
+    dtype = getattr(torch, name, torch.bfloat16)
+    tensor = memory.empty((3, SIZE * 4), FLOAT.to(dtype))
+    assert (tensor.dtype, tensor.shape) == (dtype, (3, SIZE * 4))
 
 
 def test_two_threads_never_share():

@@ -71,7 +71,8 @@ def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, Stat
         return None
     if _explicit() == reference.NAME:
         return None
-    stated = problem(neuron, x, 1, True, states, only_spikes=True)
+    stated = problem(neuron, x, 1, True, states)
+    stated.only_spikes = True  # of one step the last states are all states
     if cpu.refuses(stated):
         return None
     solution = cpu.solve(stated, single=True)

@@ -30,15 +30,16 @@ def empty(shape: Sequence[int], like: Tensor) -> Tensor:
     block = _take(size)
     if block is None:
         block = torch.empty(size, dtype=torch.uint8, device="cpu")
-    # The tensor holds this array until the last view of it is gone. It is no view itself, if NumPy
-    # has the type: autograd lets nobody change the view that a function of its own returns.
-    known = like.dtype != torch.bfloat16
-    dtype = like.new_empty(0).numpy().dtype if known else np.uint8
-    array = block.numpy()[:size].view(dtype)
-    array = array.reshape(shape) if known else array
+    array = block.numpy()[:size]
+    # A tensor made as it is to be is no view, which autograd lets nobody change where a function
+    # of its own returns it.
+    dtype = getattr(np, str(like.dtype).removeprefix("torch."), None)
+    if dtype is not None:
+        array = array.view(dtype).reshape(shape)
+    # The tensor holds this array until the last view of it is gone.
     weakref.finalize(array, _give, block).atexit = False
     tensor = torch.from_numpy(array)
-    return tensor if known else tensor.view(like.dtype).view(shape)
+    return tensor.view(like.dtype).view(shape) if dtype is None else tensor
 
 
 def empty_alike(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -89,12 +89,7 @@ def steps_as_made(neuron: SpikingNeuron) -> bool:
 
 
 def problem(
-    neuron: SpikingNeuron,
-    x: Tensor,
-    num_steps: int,
-    static: bool,
-    states: States,
-    only_spikes: bool | None = None,
+    neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool, states: States
 ) -> Problem:
     """State a neuron's problem; ``x`` and ``states`` are checked and of their final shape."""
     lif: Any = neuron if isinstance(neuron, LIF) else None
@@ -110,9 +105,7 @@ def problem(
         states=states,
         neuron=neuron,
         feeds_back=neuron.states[0] == "spk",
-        only_spikes=neuron.init_hidden and not neuron.output
-        if only_spikes is None
-        else only_spikes,
+        only_spikes=neuron.init_hidden and not neuron.output,
         model=lif._equation.__name__ if lif else None,
         decays=lif._decays() if lif else (),
         V=fed_back.V if fed_back and not fed_back.all_to_all else None,

@@ -394,8 +394,7 @@ def _stacked(steps: list[Any]) -> Any:
 
 def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None) -> int:
     """Return the number of time steps, or raise."""
-    if not isinstance(net, nn.Module):
-        raise TypeError(f"net is a {type(net).__name__}; a neuron or another nn.Module is needed")
+    utils._check_net(net)
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
     backends.check(backend)

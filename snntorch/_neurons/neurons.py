@@ -235,16 +235,17 @@ class SpikingNeuron(Stateful):
     def _spikes(self, new: States) -> States:
         """Return the spikes of new states, before and after they are scaled."""
         overdrive = self._overdrive(new)
-        batch_size = overdrive.shape[0] if overdrive.dim() > 1 else 1
-        name = "fire_inhibition" if self.inhibition else "fire"
+        name = "fire"
+        fire: Callable[..., Tensor] = self.spike_grad
+        size: tuple[int, ...] = ()
+        if self.inhibition:
+            batch_size = overdrive.shape[0] if overdrive.dim() > 1 else 1
+            name, fire, size = "fire_inhibition", self._winners, (batch_size,)
         if name in self.__dict__ or getattr(type(self), name) is not getattr(SpikingNeuron, name):
             # Somebody fires in a way of their own.
-            size = (batch_size,) if self.inhibition else ()
             spk = getattr(self, name)(*size, self._observed(new[-1]))
             return spk, spk
-        spk = (
-            self._winners(batch_size, overdrive) if self.inhibition else self.spike_grad(overdrive)
-        )
+        spk = fire(*size, overdrive)
         return spk, spk * self.graded_spikes_factor
 
     def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:

@@ -165,15 +165,16 @@ class LossFunctions:
                 f"weight has shape {tuple(weight.shape)}; expected one factor per class, [K]: "
                 f"pass weight.flatten()."
             )
+        _check_population(population_code, num_classes)
         self.reduction = reduction
         self.weight = weight
         self.population_code = population_code
         self.num_classes = num_classes
-        self._classes = _check_population(population_code, num_classes)
         self.__name__ = type(self).__name__
 
     def __call__(self, spk_out: Tensor, targets: Tensor) -> Tensor:
-        outputs = _class_outputs(spk_out, self._classes)
+        num_classes = _check_population(self.population_code, self.num_classes)
+        outputs = _class_outputs(spk_out, num_classes)
         if self.weight is not None and len(self.weight) != outputs.shape[-1]:
             raise ValueError(
                 f"weight has {len(self.weight)} entries; expected {outputs.shape[-1]}, one for "
