@@ -42,6 +42,13 @@ class Trained:
         self.a = nn.Parameter(torch.tensor(0.8))
 
 
+class LinearLeak(snn.Leaky):
+    """A membrane that loses the same at each step."""
+
+    def _base_state_function(self, input_):
+        return (self.mem - self.beta + input_).clamp(min=0)
+
+
 class Update(Trained):
     """A membrane that also leaks by its square, and feeds back into the input."""
 
