@@ -585,7 +585,7 @@ class _Builder(fx.Interpreter):
         shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
         if len(shape) != _DIMS.get(cls, len(shape)):
             raise NotImplementedError(
-                f"takes samples of the shape {shape}, where NIR knows {_DIMS[cls]} dimensions; put "
+                f"takes samples of the shape {shape}, where NIR has {_DIMS[cls]} dimensions; put "
                 "nn.Flatten() before it, or name the batch's dimensions in ignore_dims"
             )
         if cls in _LAYERS:

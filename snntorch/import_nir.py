@@ -103,23 +103,27 @@ class Last(Stateful):
 # Networks ------------------------------------------------------------------------------------
 
 
+# The value of a node in this step by its name, or in the last step by ("last", name).
+Key = str | tuple[str, str]
+
+
 class Network(nn.Module):
     """A graph of layers that runs one time step per call.
 
     :param layers: the layers by their path
     :param inputs: names of the inputs, in the order of the call
-    :param steps: the layers in their order in time, each with a name for its output, its path, and
-        the names of the values whose sum it takes
-    :param outputs: the names of the values that each output sums
-    :param last: for the path of each :class:`Last`, the name of the value that it keeps
+    :param steps: name and path of each layer, in the order in which they run, and the keys of the
+        values whose sum it takes
+    :param outputs: the keys of the values whose sum each output is
+    :param last: for the path of each :class:`Last`, the name of the node whose value it keeps
     """
 
     def __init__(
         self,
         layers: dict[str, nn.Module],
         inputs: list[str],
-        steps: list[tuple[str, str, list[str]]],
-        outputs: list[list[str]],
+        steps: list[tuple[str, str, list[Key]]],
+        outputs: list[list[Key]],
         last: dict[str, str],
     ) -> None:
         super().__init__()
@@ -145,8 +149,9 @@ class Network(nn.Module):
             raise TypeError(
                 f"{len(signals)} inputs are given; the network takes {', '.join(self._inputs)}"
             )
-        values = dict(zip(self._inputs, signals, strict=True))
-        values |= {path: self.get_submodule(path)(input) for path in self._last}
+        values: dict[Key, Tensor] = dict(zip(self._inputs, signals, strict=True))
+        for path, name in self._last.items():
+            values["last", name] = self.get_submodule(path)(input)
         for name, path, sources in self._steps:
             values[name] = self.get_submodule(path)(_sum(values, sources))
         for path, name in self._last.items():
@@ -155,8 +160,8 @@ class Network(nn.Module):
         return out[0] if len(out) == 1 else out
 
 
-def _sum(values: dict[str, Tensor], names: list[str]) -> Tensor:
-    first, *others = (values[name] for name in names)
+def _sum(values: dict[Key, Tensor], keys: list[Key]) -> Tensor:
+    first, *others = (values[key] for key in keys)
     for other in others:
         first = first + other
     return first
@@ -538,7 +543,7 @@ def _leaky(node: Any, c: _Converter) -> nn.Module:
     v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
     pull = (1 - beta) * (getattr(node, "v_leak", v_reset) - v_reset)
     if not hasattr(node, "v_threshold"):
-        c.note = c.note or "gives its membrane, does not fire"
+        c.note = c.note or "returns its membrane, does not fire"
         return NIRLeaky(*map(c.tensor, (beta, gain, pull, 0.0, 0.0)), **_INTEGRATOR)
     if (gain > 0).all() and not pull.any() and not v_reset.any():
         c.note = c.note or _units(gain)
@@ -556,7 +561,7 @@ def _synaptic(node: Any, c: _Converter) -> nn.Module:
     syn_0 = (1 - beta) * (node.v_leak - v_reset)
     driven: Any = map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, v_reset, syn_0, -v_reset))
     if not hasattr(node, "v_threshold"):
-        c.note = "gives its membrane, does not fire"
+        c.note = "returns its membrane, does not fire"
         return NIRSynaptic(*driven, **_INTEGRATOR)
     if (gain > 0).all() and not syn_0.any() and not v_reset.any():
         c.note = _units(gain)
@@ -635,7 +640,7 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
         shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
         kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
     except (ValueError, RuntimeError, LookupError, AttributeError, TypeError):
-        # Another size, no feedback, or not what an export writes.
+        # Another size, no recurrent connection, or not written by an export.
         kind, fields = "", {}
     if kind != type(node).__name__ or not all(
         np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
@@ -753,7 +758,7 @@ def _elsewhere(node: Any) -> str:
     if own.get("inhibition"):
         differs.append("lets all neurons fire, where here one of each sample does")
     if np.any(np.not_equal(own.get("parameters", {}).get("graded_spikes_factor", 1), 1)):
-        differs.append("gives spikes of 1, where they are graded here")
+        differs.append("fires spikes of 1, where they are graded here")
     kernel = node.weight.shape[2:] if type(node).__name__ == "Conv2d" else ()
     if len(set(kernel)) > 1 or int(getattr(node, "groups", 1)) > 1:
         differs.append("nir.read needs type_check=False: it infers a wrong shape")
@@ -907,7 +912,7 @@ def _size(types: dict[str, Any] | None) -> tuple[int, ...] | None:
     return None if size is None else tuple(int(n) for n in size)
 
 
-_TAKEN = {*dir(nn.Sequential()), *dir(NetworkWithState({}, [], [], [], {}))}
+_TAKEN = {*dir(nn.Sequential()), *dir(NetworkWithState({}, [], [], [], {})), "last"}
 
 
 def _attribute(name: str) -> str:
@@ -949,8 +954,8 @@ def _assemble(
     for path, name in last.items():
         layers[path] = Last(shapes[name], len(shapes[inputs[0]]))
 
-    def sources(name: str) -> list[str]:
-        return [f"last.{paths[a]}" if (a, name) in cut else a for a in wired.into(name)]
+    def sources(name: str) -> list[Key]:
+        return [("last", a) if (a, name) in cut else a for a in wired.into(name)]
 
     called = [(name, paths[name], sources(name)) for name in steps]
     make = Network if init_hidden else NetworkWithState

@@ -788,6 +788,15 @@ def test_any_name_of_a_node_will_do(path):
         np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
+def test_nodes_may_be_called_like_what_a_cycle_needs():
+    nodes = {"lif": NODES["LIF-plain"], "last.lif": nir.Scale(R), "last": nir.Scale(R)}
+    graph = cycle(("lif", "lif"), **nodes)
+    x = np.random.default_rng(8).standard_normal((STEPS, N)) + 0.3
+    ours, expected = against_euler(graph, x, [("lif", "lif")])
+    assert 0.05 < (expected != 0).mean() < 0.6
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["0", "1a", "self", "torch", "a b", "class", "x"])
 def test_any_name_of_an_input_will_do(name):
     shape = np.array([N])
@@ -1429,7 +1438,7 @@ def test_hooks_that_change_nothing_may_stay(path):
         (nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(0)), "start_dim=0 flattens the batch"),
         (
             nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(3, 2)),
-            r"'0.1' \(Linear\): takes samples of the shape \(1, 3, 3\), where NIR knows 1 dim",
+            r"'0.1' \(Linear\): takes samples of the shape \(1, 3, 3\), where NIR has 1 dim",
         ),
     ],
 )
