@@ -221,6 +221,8 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
         V = _nir.spread(neuron.V, shape)
         return nir.Linear(np.diag(V)) if len(shape) == 1 else nir.Scale(V)
     cls: Any = _nir.kind(neuron.recurrent)
+    if reason := replaced(neuron.recurrent) or (None if cls in _LAYERS else _unknown(cls)):
+        raise NotImplementedError(f"its recurrent layer ({cls.__name__}): {reason}")
     node = _LAYERS[cls](neuron.recurrent, shape, b)
     _run(neuron.recurrent, (neuron.recurrent.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:

@@ -1142,6 +1142,12 @@ class Mixin:
         return torch.zeros_like(mem)
 
 
+def with_recurrent(layer):
+    neuron = snn.RLeaky(0.9, linear_features=3, init_hidden=True)
+    neuron.recurrent = layer
+    return neuron
+
+
 def with_replaced(layer, name):
     setattr(layer, name, lambda x: x)
     return layer
@@ -1161,6 +1167,14 @@ def with_replaced(layer, name):
             "overrides mem_reset",
         ),
         (renamed(nn.ReLU), r"layer '0' \(MyReLU\): has no counterpart in NIR; exported are Linear"),
+        (
+            with_recurrent(DoubledLinear(3, 3)),
+            r"'0' \(RLeaky\): its recurrent layer \(DoubledLinear\): is a Linear that overrides",
+        ),
+        (
+            with_recurrent(with_replaced(nn.Linear(3, 3), "forward")),
+            r"its recurrent layer \(Linear\): its forward was replaced",
+        ),
         (with_replaced(nn.Linear(3, 3), "forward"), r"'0' \(Linear\): its forward was replaced"),
         (
             with_replaced(leaky(), "fire"),
