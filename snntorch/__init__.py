@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from ._layers.bntt import BatchNormTT1d, BatchNormTT2d
 from ._layers.graded_spikes import GradedSpikes
-from ._neurons.alpha import Alpha
-from ._neurons.associative import AssociativeLeaky
-from ._neurons.deltaleaky import DeltaLeaky
-from ._neurons.lapicque import Lapicque
-from ._neurons.leaky import Leaky
-from ._neurons.leakyparallel import LeakyParallel
-from ._neurons.linearleaky import LinearLeaky
-from ._neurons.neurons import LIF, SpikingNeuron
-from ._neurons.rleaky import RLeaky
-from ._neurons.rsynaptic import RSynaptic
-from ._neurons.sconv2dlstm import SConv2dLSTM
-from ._neurons.slstm import SLSTM
-from ._neurons.stateleaky import StateLeaky
-from ._neurons.synaptic import Synaptic
+from ._neurons import (
+    LIF,
+    SLSTM,
+    Alpha,
+    AssociativeLeaky,
+    DeltaLeaky,
+    Lapicque,
+    Leaky,
+    LeakyParallel,
+    LinearLeaky,
+    RLeaky,
+    RSynaptic,
+    SConv2dLSTM,
+    SpikingNeuron,
+    StateLeaky,
+    Synaptic,
+)
 
 if TYPE_CHECKING:
     from ._engine.backends import use_backend

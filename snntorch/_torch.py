@@ -1,5 +1,7 @@
 """What differs between releases of torch, or has no public name there."""
 
+import inspect
+import weakref
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -30,6 +32,47 @@ def is_blind() -> bool:
 def is_written_out() -> bool:
     """Tell whether operations are recorded in a form that has no autograd functions."""
     return torch.jit.is_tracing() or on_ipu()
+
+
+def is_recorded() -> bool:
+    """Tell whether operations are recorded for calls with other values."""
+    return is_blind() or torch.jit.is_tracing()
+
+
+def is_exported() -> bool:
+    """Tell whether torch.jit.trace or torch.export is recording, which keep tensors only."""
+    exporting = getattr(getattr(torch, "compiler", None), "is_exporting", None)
+    return torch.jit.is_tracing() or (exporting is not None and exporting())
+
+
+def backward_task() -> int:
+    """Return the number of the backward pass that is running in this thread, or -1."""
+    return torch._C._current_graph_task_id()
+
+
+def checkpoint_frame() -> Any:
+    """Return the non-reentrant activation checkpoint that is running or recomputed, or None."""
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    if hooks is None:
+        return None
+    for cell in getattr(inspect.unwrap(hooks[0]), "__closure__", None) or ():
+        content = cell.cell_contents
+        content = content() if isinstance(content, weakref.ref) else content
+        if type(content).__name__ == "_CheckpointFrame":
+            return content
+    return None
+
+
+def alive(tensor: Tensor) -> Tensor | None:
+    """Return what is left of a tensor after the transform of torch.func that it was made in: the
+    tensor without that transform, or None after vmap."""
+    functorch: Any = torch._C._functorch
+    if not functorch.is_functorch_wrapped_tensor(tensor):
+        return tensor
+    while functorch.maybe_get_level(tensor) == -2:  # dead
+        tensor = functorch.unwrap_if_dead(tensor)
+    lives = functorch.maybe_get_level(tensor) <= (functorch.maybe_current_level() or 0)
+    return tensor if lives else None
 
 
 def is_traced() -> bool:
@@ -120,7 +163,6 @@ def _saved(node: type) -> list[tuple[str, str]]:
 
 
 HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-_METHODS = ("forward", "fire", "fire_inhibition", "mem_reset")
 
 
 def class_of(module: nn.Module) -> type:
@@ -129,13 +171,8 @@ def class_of(module: nn.Module) -> type:
     return cls.__bases__[0] if "parametrizations" in module._modules else cls
 
 
-def replaced(module: nn.Module) -> str | None:
-    """Tell which method somebody has replaced in one module."""
-    name = next((name for name in _METHODS if name in module.__dict__), None)
-    return name and f"its {name} was replaced"
-
-
 def touched(module: nn.Module) -> str | None:
-    """Tell what somebody has added to a module's call."""
-    hooked = any(getattr(module, f"_{hooks}") for hooks in HOOKS)
-    return replaced(module) or ("has hooks" if hooked else None)
+    """Tell what was added to a module's call: hooks, or a forward of its own."""
+    if "forward" in module.__dict__:
+        return "its forward was replaced"
+    return "has hooks" if any(getattr(module, f"_{hooks}") for hooks in HOOKS) else None

@@ -62,7 +62,7 @@ class Delay(Stateful):
         if past is None:
             past = x.new_zeros(self.length, *x.shape)
         past = torch.cat([x[None], past])
-        self._remember((past[:-1],), explicit=False)
+        self._remember((past[:-1],))
         return past.gather(0, self.steps.expand(1, *x.shape))[0]
 
     def extra_repr(self) -> str:
@@ -90,7 +90,7 @@ class Last(Stateful):
     def forward(self, x: Tensor, value: Tensor | None = None) -> Tensor:
         """Return the value of the last step for the batch of ``x``, or keep that of this one."""
         if value is not None:
-            self._remember((value,), explicit=False)
+            self._remember((value,))
             return value
         last = self._newest("value")
         return x.new_zeros(*x.shape[: x.dim() - self.dims], *self.shape) if last is None else last

@@ -31,7 +31,7 @@ def reset(net: nn.Module) -> None:
     :raises TypeError: something else
     """
     for neuron in _stateful(net):
-        neuron.reset_mem()
+        neuron.reset_hidden()
 
 
 def detach(net: nn.Module) -> None:

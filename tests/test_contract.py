@@ -90,14 +90,16 @@ def test_hidden_states_carry_gradients_through_time(model):
     torch.testing.assert_close(grads[2], grads[0])
 
 
-def test_after_an_explicit_call_the_graph_is_the_callers(model):
-    """The module holds the newest states, but keeps no graph alive."""
+def test_the_state_is_the_tensor_that_was_returned(model):
+    """With its graph, whoever holds it; the next call or a reset lets go of it."""
     neuron, x = sequence(model)
     out = neuron(x[0].requires_grad_(), *states_of(model.init(neuron)))
-    graph = weakref.ref(out[-1])
-    value = out[-1].detach().clone()
-    assert neuron.mem.requires_grad and neuron.mem is out[-1]
+    assert neuron.mem is out[-1] and neuron.mem.requires_grad
+    graph, value = weakref.ref(out[-1]), out[-1].detach().clone()
     del out
+    gc.collect()
+    assert graph() is neuron.mem
+    neuron.detach_hidden()
     gc.collect()
     assert graph() is None
     assert torch.equal(neuron.mem, value) and not neuron.mem.requires_grad
@@ -135,19 +137,28 @@ def test_states_broadcast(model):
     assert equal(neuron(x[0], *ones), neuron(x[0], *full))
 
 
-def test_a_state_of_another_shape_is_refused(model):
+def test_an_explicit_state_of_another_shape_is_refused(model):
     neuron, x = sequence(model)
     neuron(x[0])
     before = neuron.mem
-    wrong = [torch.zeros(3, *model.hidden[:-1], 9) for _ in model.states]
+    wrong = [torch.ones(3, *model.hidden[:-1], 9) for _ in model.states]
     match = rf"{model.cls}.*{model.states[0]}.*9\).*{model.hidden[-1]}\)"
     with pytest.raises(ValueError, match=match):
         neuron(x[0], *wrong)
-    with pytest.raises(ValueError, match=r"\(3, .*\(2, .*utils\.reset"):
-        neuron(model.input(2))
     assert neuron.mem is before
+
+
+@pytest.mark.parametrize("first, then", [(3, 2), (2, 3), (1, 3), (3, 1)])
+def test_a_kept_state_of_another_shape_starts_fresh(model, first, then):
+    """With one warning for each neuron."""
+    neuron = model.make()
+    neuron(model.input(first))
+    match = rf"{model.cls}: state \w+ of shape \({first}, .*shape \({then}, .*utils\.reset"
+    with pytest.warns(UserWarning, match=match):
+        got = neuron(model.input(then, seed=1))
     utils.reset(neuron)
-    assert neuron(model.input(2))[0].shape[0] == 2
+    assert equal(got, neuron(model.input(then, seed=1)))
+    neuron(model.input(first))  # said once
 
 
 def test_states_can_be_set_by_hand(model):
@@ -186,11 +197,11 @@ def test_reset_and_detach_at_any_depth_and_nowhere_else(model):
     assert not deep.mem.requires_grad and torch.equal(deep.mem, held)
     assert held.requires_grad and other.mem.requires_grad
     utils.reset(net)
-    assert torch.equal(deep.mem, torch.zeros(()))
+    assert torch.equal(deep.mem, torch.zeros_like(held))
     assert torch.equal(other.mem, held) or other.mem.abs().sum() > 0
     utils.reset(deep)
     utils.reset(twin)
-    assert twin[1]["a"][0].mem.shape == ()
+    assert not twin[1]["a"][0].mem.any()
 
 
 def test_reset_hidden_of_one_and_of_a_class(model):
@@ -204,11 +215,12 @@ def test_reset_hidden_of_one_and_of_a_class(model):
     assert not any(getattr(a, name).requires_grad for name in model.states)
     assert b._newest("mem").requires_grad
     a.reset_hidden()
-    assert a.mem.shape == () and b.mem.shape != ()
+    assert not any(getattr(a, name).any() for name in model.states) and b.mem.dim()
     cls.detach_hidden()
-    assert not b.mem.requires_grad and b.mem.shape != ()
+    assert not b.mem.requires_grad and any(getattr(b, name).any() for name in model.states)
     cls.reset_hidden()
-    assert b.mem.shape == () and torch.equal(other.mem, torch.ones(3))
+    assert not any(getattr(b, name).any() for name in model.states)
+    assert torch.equal(other.mem, torch.ones(3))
 
 
 def test_detaching_leaves_recorded_traces_whole(model):
@@ -315,10 +327,10 @@ def test_copies_start_reset_and_compute_the_same(model):
     file.seek(0)
     loaded = torch.load(file, weights_only=False)
     for twin in (copy.deepcopy(neuron), copy.copy(neuron), loaded):
-        assert torch.equal(twin.mem, torch.zeros(()))
+        assert twin.mem.shape == (0,)
         assert equal(roll(model, twin, x)[0], want)
         assert type(twin.threshold) is nn.Parameter
-    assert neuron.mem.shape != ()
+    assert neuron.mem.any()
 
 
 def test_state_dict_has_the_published_keys(model):

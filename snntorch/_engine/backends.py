@@ -13,7 +13,7 @@ from torch import Tensor
 from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._torch import is_compiling
 from . import cpu, reference
-from .problem import Problem, Solution, problem, steps_as_made
+from .problem import Problem, Solution, problem
 
 # In order of preference; the last one takes everything.
 BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
@@ -67,7 +67,7 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
 def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
     """Return the spikes and new states of one step in a fused call; None where none can take it."""
     # With a feedback, that of gates among them, PyTorch is as fast.
-    if not isinstance(neuron, LIF) or neuron.states[0] == "spk" or not steps_as_made(neuron):
+    if not isinstance(neuron, LIF) or neuron.states[0] == "spk" or neuron._own_part:
         return None
     if _explicit() == reference.NAME:
         return None

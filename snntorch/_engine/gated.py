@@ -71,7 +71,7 @@ class _Gated(torch.autograd.Function):
                 gate.sigmoid_()
             new = cell._cell(syn, into, forget, candidate.tanh_(), out)
             if problem.reset != "none":
-                new = cell._reset(new, (syn, mem), cell.mem_reset(mem))
+                new = cell._reset(new, (syn, mem), cell.mem_reset(mem), problem.reset)
             syns[t], mems[t] = new
             syn, mem = syns[t], mems[t]
         ctx.problem, ctx.count = problem.kept(), len(weights)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.slstm import SpikingLSTM
-from .._torch import class_of, replaced
+from .._torch import class_of
 
 
 @dataclass(slots=True)
@@ -80,12 +80,6 @@ class Solution:
     """Every state but ``spk`` over time, ``[T, ...]``; None if only spikes were asked for."""
     states: States
     """The last states in the order of the neuron's call, as tensors of their own."""
-
-
-def steps_as_made(neuron: SpikingNeuron) -> bool:
-    """Tell whether a neuron takes the library's own steps, with nothing changed in them."""
-    own = class_of(neuron).__module__.startswith("snntorch._neurons.")
-    return own and replaced(neuron) is None
 
 
 def problem(

@@ -33,7 +33,7 @@ from .._torch import HOOKS, class_of, is_compiling, is_traced, touched
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
 from . import backends, memory
 from .pooling import max_pool, pays
-from .problem import Problem, problem, steps_as_made
+from .problem import Problem, problem
 
 # Layers that may see all time steps at once ---------------------------------------------------
 
@@ -157,7 +157,10 @@ def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
         return Stage(path, layer, "step", added, ordered=True)
     if _varies(layer):
         return Stage(path, layer, "step", "its parametrization changes over time", ordered=True)
-    if isinstance(layer, SpikingNeuron) and steps_as_made(layer):
+    if isinstance(layer, SpikingNeuron) and layer._overridden:
+        changed = ", ".join(sorted(layer._overridden))
+        return Stage(path, layer, "step", f"overrides {changed}", ordered=True)
+    if isinstance(layer, SpikingNeuron):
         return Stage(path, layer, "scan", ordered=not is_compiling() and _draws(layer.spike_grad))
     if fold is None:
         return Stage(path, layer, "step", "not known to be stateless", ordered=True)
@@ -360,7 +363,7 @@ def _run(group: list[Stage], x: Any, num_steps: int, static: bool, backend: str 
         return x
     if how == "scan" and isinstance(x, Tensor):
         solution = backends.solve(_pose(layer, x, num_steps, static), backend)
-        layer._remember(solution.states, explicit=False)
+        layer._remember(solution.states)
         traces = solution.traces
         return solution.spikes if traces is None else layer._packed(solution.spikes, traces)
     if how == "whole":
@@ -416,12 +419,12 @@ def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None
 
 
 def _states_of(net: nn.Module) -> list[tuple[Stateful, dict[str, Any]]]:
-    return [(each, dict(each._states)) for each in utils._stateful(net)]
+    return [(each, dict(each._kept())) for each in utils._stateful(net)]
 
 
 def _restore(kept: list[tuple[Stateful, dict[str, Any]]]) -> None:
     for neuron, states in kept:
-        neuron._states = states
+        neuron._kept().update(states)
 
 
 def unroll(

@@ -44,8 +44,10 @@ class Alpha(LIF):
 
     states = ("syn_exc", "syn_inh", "mem")
     _equation = staticmethod(equations.alpha)
+    _taken_off = {"subtract": "_base_state_reset_sub_function"}  # noqa: RUF012
 
     alpha: Tensor
+    syn_inh: Tensor
 
     def __init__(
         self,
@@ -74,8 +76,13 @@ class Alpha(LIF):
         alpha, (beta,) = self.alpha.clamp(0, 1), super()._decays()
         return alpha, beta, alpha.log() / (beta.log() - alpha.log()) + 1
 
-    def _reset(self, new: States, old: States, fired: Tensor) -> States:
-        if self.reset_mechanism == "subtract":
+    def _base_state_reset_sub_function(self, input_: Tensor) -> States:
+        """Return what a reset by subtraction takes off the new states."""
+        _, syn_inh, _ = self._update(input_, self._old())
+        return self.threshold, syn_inh, -self.syn_inh
+
+    def _reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
+        if mechanism == "subtract":
             syn_exc, syn_inh, mem = new
             return equations.alpha_subtract(syn_exc, syn_inh, mem, old[1], fired, self.threshold)
         return tuple(equations.zero(state, fired) for state in new)

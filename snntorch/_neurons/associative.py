@@ -104,7 +104,7 @@ class AssociativeLeaky(WholeSequence):
         first = self._first(mem, value, torch.Size((*x.shape[1:-1], self.d_value, self.d_key)))
         charge = value.unsqueeze(-1) * key.unsqueeze(-2)
         trace = linear_scan(decay.unsqueeze(-2), charge, first)
-        self._keep(trace[-1].clone(), mem)
+        self._remember((trace[-1].clone(),))
         spk = self.fire(trace)
         if self.to_q is None:
             return spk.flatten(-2)

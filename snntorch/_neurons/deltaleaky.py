@@ -41,6 +41,7 @@ class DeltaLeaky(Leaky):
     states = ("mem", "mem_prev")  # type: ignore[assignment]
     _equation = staticmethod(equations.delta_leaky)  # type: ignore[assignment]
     _resets = False
+    _membrane = 0
 
     delta_threshold: float | Tensor
 
@@ -52,14 +53,17 @@ class DeltaLeaky(Leaky):
         super().__init__(*args, **kwargs)
         self.output = True  # a call returns the states also with init_hidden=True
         if isinstance(delta_threshold, Tensor):
-            value = delta_threshold.detach().clone()
-            self.register_buffer("delta_threshold", value, persistent=False)
+            self._register("delta_threshold", delta_threshold, False)
+            self._non_persistent_buffers_set.add("delta_threshold")
         else:
             self.delta_threshold = delta_threshold
 
     def _overdrive(self, new: States) -> Tensor:
         mem, mem_prev = new
         return (mem - mem_prev).abs() - self.delta_threshold
+
+    def _all_states(self, new: States, old: States) -> States:
+        return *new[:1], old[0]
 
     def _packed(self, spk: Tensor, states: States) -> Any:
         return spk, states

@@ -82,8 +82,9 @@ class Lapicque(LIF):
             self._register("beta", torch.exp(-self.time_step / (self.R * self.C)), learn_beta)
         else:
             self._register(self._dependent, self._from_beta(), False)
-        # With a learnable beta the dependent one is worked out from it at every step, from now on.
-        self.learn_beta = learn_beta
+        # Where one of the others is trained, the dependent one is worked out at every step.
+        trained = any(getattr(self, name).requires_grad for name in given)
+        self.learn_beta = learn_beta or ("beta" in given and trained)
 
     def _from_beta(self) -> Tensor:
         """Return R or C, whichever depends on the decay rate."""

@@ -97,7 +97,8 @@ class LeakyParallel(WholeSequence):
         )
         self.register_buffer("reset_mechanism_val", self.reset_mechanism_val, persistent=False)
         if beta is not None:
-            self._register("beta", beta, False)
+            # A Parameter too: it only gives the weights their first values.
+            self._register("beta", beta.detach() if isinstance(beta, Tensor) else beta, False)
             self.beta = self.beta.reshape(-1).clamp(0, 1)
             if len(self.beta) not in (1, hidden_size):
                 raise ValueError(
@@ -143,7 +144,7 @@ class LeakyParallel(WholeSequence):
         first = self._first(mem, x, torch.Size((*x.shape[1:-1], self.hidden_size)))
         traced = torch.jit.is_tracing() or is_compiling()
         trace = self._stepped(x, first) if self._diagonal and not traced else self._rnn(x, first)
-        self._keep(trace[-1].clone(), mem)
+        self._remember((trace[-1].clone(),))
         return F.dropout(self.fire(trace), self.dropout, self.training)
 
     def _stepped(self, x: Tensor, mem: Tensor) -> Tensor:

@@ -1,19 +1,21 @@
-"""The parents of all neurons: parameters, firing, reset, and the one forward skeleton."""
+"""The base classes of all neurons: parameters, firing, reset, and the call."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .._torch import autocast_on, check_graph, is_traced
+from .._torch import autocast_on, check_graph, found, is_exported, is_recorded, is_traced
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from . import equations
-from .states import Stateful
+from .overrides import Overridable
+from .states import BEFORE, RESET
 
-# What neurons are given and give.
+# Type aliases.
 Parameter = float | Tensor
 Surrogate = Any  # any form that surrogate.as_spike_function takes
 Quantiser = Callable[[Tensor], Tensor] | bool
@@ -26,7 +28,7 @@ Output = Tensor | States
 FUSED = 16_384
 
 
-class SpikingNeuron(Stateful):
+class SpikingNeuron(Overridable):
     r"""Parent of every spiking neuron: threshold, firing, reset and hidden states.
 
     A neuron fires when its membrane potential :math:`U` exceeds its threshold,
@@ -72,11 +74,6 @@ class SpikingNeuron(Stateful):
 
     reset_delay: bool = True
 
-    _resets: ClassVar[bool] = True  # whether the model has a reset at all
-    _zero_first: ClassVar[bool] = False  # whether the "zero" reset precedes the update
-
-    _update: Callable[[Tensor, States], States]
-
     threshold: Tensor
     graded_spikes_factor: Tensor
     reset_mechanism_val: Tensor
@@ -96,12 +93,13 @@ class SpikingNeuron(Stateful):
         learn_graded_spikes_factor: bool = False,
     ) -> None:
         super().__init__()
+        self._parameter_names: tuple[str, ...] = ()
         if state_quant and not callable(state_quant):
             raise TypeError(
                 f"{self._name}: state_quant={state_quant!r} is not callable; pass False or what "
                 "functional.quant.state_quant(...) returns"
             )
-        self.spike_grad = no_surrogate if surrogate_disable else as_spike_function(spike_grad)
+        self.spike_grad = no_surrogate if surrogate_disable else spike_grad
         self.surrogate_disable, self.state_quant = surrogate_disable, state_quant
         self.init_hidden, self.output, self.inhibition = init_hidden, output, inhibition
         self._register("threshold", threshold, learn_threshold)
@@ -113,16 +111,27 @@ class SpikingNeuron(Stateful):
     # Parameters ------------------------------------------------------------------------------
 
     def _register(self, name: str, value: Parameter, learn: bool) -> None:
-        """Own a copy of ``value`` as a parameter or a buffer."""
+        """Make ``value`` a parameter or a buffer of the neuron.
+
+        A tensor that requires a gradient is used as it is, so that whoever made it trains it. Any
+        other is copied.
+        """
         if value is None or isinstance(value, str | bool):
-            raise TypeError(f"{self._name}: {name}={value!r}; a number or a tensor is needed")
+            raise TypeError(f"{self._name}: {name}={value!r}; expected a number or a tensor")
         if not isinstance(value, Tensor) or not value.is_floating_point():
             value = torch.as_tensor(value, dtype=torch.get_default_dtype())
-        value = value.detach().clone()
-        if learn:
-            self.register_parameter(name, nn.Parameter(value))
+        if learn and not isinstance(value, nn.Parameter):
+            value = nn.Parameter(value.detach().clone())
+        elif not (isinstance(value, nn.Parameter) or value.requires_grad):
+            value = value.clone()
+        if isinstance(value, nn.Parameter):
+            self.register_parameter(name, value)
         else:
             self.register_buffer(name, value)
+        self._parameter_names = (*self._parameter_names, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, as_spike_function(value) if name == "spike_grad" else value)
 
     @property
     def reset_mechanism(self) -> str:
@@ -140,9 +149,24 @@ class SpikingNeuron(Stateful):
         self.reset_mechanism_val.fill_(self.reset_dict[mechanism])
 
     def _load_from_state_dict(self, *args: Any) -> None:
+        state_dict, prefix = args[:2]
+        for name in self.states:
+            if state_dict.pop(f"{prefix}{name}", None) is not None:
+                warnings.warn(
+                    f"{self._name}: {prefix}{name} of the state_dict is not loaded; states are not "
+                    "saved any more, and the neuron starts reset",
+                    stacklevel=2,
+                )
+        number = state_dict.get(f"{prefix}reset_mechanism_val")
+        numbers = {number: mechanism for mechanism, number in self.reset_dict.items()}
+        if number is not None and not number.is_meta and int(number) not in numbers:
+            raise ValueError(
+                f"{self._name}: {prefix}reset_mechanism_val={int(number)} in the state_dict must "
+                f"be one of {', '.join(f'{n} ({m})' for n, m in numbers.items())}"
+            )
         super()._load_from_state_dict(*args)
         if not self.reset_mechanism_val.is_meta:
-            self.reset_mechanism = list(self.reset_dict)[int(self.reset_mechanism_val)]
+            self.reset_mechanism = numbers[int(self.reset_mechanism_val)]
 
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
@@ -200,8 +224,31 @@ class SpikingNeuron(Stateful):
     def _state_shape(self, x: Tensor) -> torch.Size:
         return x.shape
 
-    def _reset(self, new: States, old: States, fired: Tensor) -> States:
-        if self.reset_mechanism == "subtract":
+    @property
+    def reset(self) -> Tensor:
+        """The reset signal of the last step, from the membrane before it: 1 where the neuron was
+        reset, 0 elsewhere."""
+        kept = self._kept()
+        before = kept[BEFORE]
+        if kept[RESET] is None and before is not None:
+            kept[RESET] = self.mem_reset(before)
+        signal = kept[RESET]
+        if signal is None:
+            raise AttributeError(f"{self._name} has made no step since it was made or unrolled")
+        return signal
+
+    @reset.setter
+    def reset(self, signal: Tensor) -> None:
+        self._kept()[RESET] = signal
+
+    def _reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
+        """Return new states after a reset.
+
+        :param old: the states of the step before
+        :param fired: where to reset
+        :param mechanism: ``"subtract"`` or ``"zero"``
+        """
+        if mechanism == "subtract":
             return *new[:-1], equations.subtract(new[-1], fired, self.threshold)
         return *new[:-1], equations.zero(new[-1], fired)
 
@@ -211,10 +258,12 @@ class SpikingNeuron(Stateful):
 
     def _overdrive(self, new: States) -> Tensor:
         """Return by how much the new states are above the threshold."""
-        return self._observed(new[-1]) - self.threshold
+        return self._observed(new[self._membrane]) - self.threshold
 
     def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
+        if self._own_part:
+            return self._overridden_step(x, old)
         resets = self._resets and self.reset_mechanism != "none"
         if not (resets and self.reset_delay):
             new = self._update(x, old)
@@ -223,13 +272,13 @@ class SpikingNeuron(Stateful):
             if self._zero_first and self.reset_mechanism == "zero":
                 new = self._update(x, (*old[:-1], equations.zero(old[-1], fired)))
             else:
-                new = self._reset(self._update(x, old), old, fired)
+                new = self._reset(self._update(x, old), old, fired, self.reset_mechanism)
         if self.state_quant:
             new = tuple(map(self.state_quant, new))
         spk, scaled = self._spikes(new)
         if resets and not self.reset_delay:
             # Here the reset is part of the step, and its gradient goes through the surrogate.
-            new = self._reset(new, old, spk)
+            new = self._reset(new, old, spk, self.reset_mechanism)
         return scaled, new
 
     def _spikes(self, new: States) -> States:
@@ -241,9 +290,8 @@ class SpikingNeuron(Stateful):
         if self.inhibition:
             batch_size = overdrive.shape[0] if overdrive.dim() > 1 else 1
             name, fire, size = "fire_inhibition", self._winners, (batch_size,)
-        if name in self.__dict__ or getattr(type(self), name) is not getattr(SpikingNeuron, name):
-            # Somebody fires in a way of their own.
-            spk = getattr(self, name)(*size, self._observed(new[-1]))
+        if name in self._overridden:
+            spk = getattr(self, name)(*size, self._observed(new[self._membrane]))
             return spk, spk
         spk = fire(*size, overdrive)
         return spk, spk * self.graded_spikes_factor
@@ -270,8 +318,7 @@ class SpikingNeuron(Stateful):
         named = zip(self.states, given, strict=True)
         old = tuple(self._fitting(name, state, x, shape) for name, state in named)
         spk, new = self._advance(x, old)
-        out = (spk, *new)
-        self._remember(out[-len(self.states) :], explicit)
+        self._remember((spk, *new)[-len(self.states) :], old[self._membrane])
         return spk if self.init_hidden and not self.output else self._packed(spk, new)
 
     def _packed(self, spk: Tensor, states: States) -> Any:
@@ -280,6 +327,13 @@ class SpikingNeuron(Stateful):
 
     def _as_current(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor."""
+        input_ = getattr(input_, "value", input_)  # of a QuantTensor of brevitas
+        if isinstance(input_, torch.fx.Proxy):
+            raise TypeError(
+                f"{self._name}: torch.fx.symbolic_trace cannot trace a neuron, whose step depends "
+                "on shapes; make neurons leaves of your Tracer (is_leaf_module), or use "
+                "torch.export"
+            )
         if not isinstance(input_, Tensor):
             raise TypeError(
                 f"{self._name}: the input is a {type(input_).__name__}, not a tensor; a layer "
@@ -296,7 +350,8 @@ class SpikingNeuron(Stateful):
 
     def _check_parameters(self, shape: torch.Size) -> None:
         """Raise if a parameter does not broadcast to the states' shape."""
-        for name, value in (*self._parameters.items(), *self._buffers.items()):
+        for name in self._parameter_names:
+            value = self._parameters.get(name, self._buffers.get(name))
             if value is None or not value.dim() or torch.jit.is_tracing():
                 continue
             try:
@@ -310,7 +365,16 @@ class SpikingNeuron(Stateful):
 
     def _fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
         """Return a state to start from, of the given shape."""
-        state = self._newest(name) if given is None else given
+        state = given
+        if given is None:
+            state = self._newest(name)
+            if is_exported() and not self._reset_on_record:
+                warnings.warn(
+                    f"{self._name}: the recorded graph has no memory: state {name} starts from its "
+                    "present value at every call. Build the neuron with init_hidden=False and pass "
+                    "states in and out, or trace snn.Unroll(net), which runs a whole sequence",
+                    stacklevel=2,
+                )
         if state is None:
             return x.new_zeros(shape)
         if not isinstance(state, Tensor):
@@ -321,14 +385,28 @@ class SpikingNeuron(Stateful):
         check_graph(state, self._name)
         if state.shape == shape:
             return state
-        try:
-            return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
-        except RuntimeError:
-            left = "; it is left from an earlier call: reset it first with utils.reset(net)"
+        if not state.numel() or (given is None and not found(state)):
+            return x.new_zeros(shape)  # at rest
+        if given is not None or self._by_hand:
+            try:
+                return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
+            except RuntimeError:
+                pass
+        shapes = f"{self._name}: state {name} of shape {tuple(state.shape)}"
+        if given is not None and (is_recorded() or found(state)):
             raise ValueError(
-                f"{self._name}: state {name} of shape {tuple(state.shape)} does not broadcast to "
-                f"the shape {tuple(shape)} that the input calls for{left if given is None else ''}"
-            ) from None
+                f"{shapes} does not broadcast to the shape {tuple(shape)} that the input calls "
+                "for; pass one value for each neuron, or for each neuron of each sample"
+            )
+        if given is None and not self.__dict__.get("_warned"):
+            self.__dict__["_warned"] = True
+            warnings.warn(
+                f"{shapes} does not fit the shape {tuple(shape)} of this input, and the neuron "
+                "starts from zeros. Reset it between sequences with utils.reset(net), and give "
+                "each layer a neuron of its own. This is said once for each neuron",
+                stacklevel=2,
+            )
+        return x.new_zeros(shape)
 
 
 class LIF(SpikingNeuron):

@@ -37,6 +37,7 @@ class RSynaptic(RecurrentLIF):
 
     states = ("spk", "syn", "mem")
     _equation = staticmethod(equations.rsynaptic)
+    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor
 

@@ -40,10 +40,6 @@ class WholeSequence(SpikingNeuron):
         self._check_parameters(shape)
         return x.new_zeros(shape) if given is None else self._fitting("mem", given, x, shape)
 
-    def _keep(self, last: Tensor, given: State) -> None:
-        """Keep the last state; without its graph, if the caller holds that of the first."""
-        self._remember((last,), given is not None and given is not self._newest("mem"))
-
 
 def linear_scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
     r"""Return the states of a linear recurrence at all time steps.

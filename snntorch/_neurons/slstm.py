@@ -14,6 +14,7 @@ class SpikingLSTM(SpikingNeuron):
     """Parent of the spiking LSTMs: a cell state ``syn``, and a hidden state ``mem`` that fires."""
 
     states = ("syn", "mem")
+    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     _places: ClassVar[tuple[int, ...]]
     """Where the input, forget, candidate and output gates stand among the four."""

@@ -1,7 +1,8 @@
+import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import equations
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
@@ -76,6 +77,14 @@ class StateLeaky(WholeSequence, LIF):
         reset = learn_threshold, "subtract", state_quant, output
         graded = graded_spikes_factor, learn_graded_spikes_factor
         super().__init__(beta, *firing, learn_beta, *reset, *graded)
+        scaled = isinstance(graded_spikes_factor, Tensor) or graded_spikes_factor != 1
+        fires = spike_grad is not None or surrogate_disable or learn_threshold
+        if not output and (fires or scaled or learn_graded_spikes_factor):
+            warnings.warn(
+                f"{self._name}: spike-related settings are unused when output=False, which returns "
+                "the membrane alone",
+                stacklevel=2,
+            )
         if self.tau.shape not in ((), (1,), (channels,)):
             raise ValueError(
                 f"{self._name}: beta of shape {tuple(self.tau.shape)} must have one value, or one "
@@ -86,23 +95,43 @@ class StateLeaky(WholeSequence, LIF):
     # The time constant is what is kept and learned ---------------------------------------------
 
     def _register(self, name: str, value: Parameter, learn: bool) -> None:
-        super()._register("tau" if name == "beta" else name, value, learn)
-        if name == "beta":
+        if name != "beta":
+            super()._register(name, value, learn)
+        elif isinstance(value, Tensor) and value.requires_grad:  # trained from outside
+            own: Any = self._parameters if isinstance(value, nn.Parameter) else self._buffers
+            own["beta"] = value
+        else:
+            super()._register("tau", value, learn)
             with torch.no_grad():
                 self.tau.copy_(_time_constant(self.tau))
 
     @property
+    def _given(self) -> Tensor | None:
+        """A ``beta`` that is trained from outside, if that is what the neuron was made with."""
+        return self._parameters.get("beta", self._buffers.get("beta"))
+
+    @property
     def beta(self) -> Tensor:  # type: ignore[override]
         r"""The decay rate :math:`1 - 1/\tau`."""
-        return 1 - 1 / self.tau
+        given = self._given
+        return 1 - 1 / self.tau if given is None else given
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "tau" and (given := self._given) is not None:
+            return _time_constant(given)
+        return super().__getattr__(name)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}beta"] = self.beta.detach()
+        destination[f"{prefix}tau"] = self.tau.detach()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        beta = state_dict.pop(f"{prefix}beta", None)
-        if beta is not None:
+        if self._given is not None:
+            tau = state_dict.pop(f"{prefix}tau", None)
+            if tau is not None:
+                state_dict.setdefault(f"{prefix}beta", 1 - 1 / tau)
+        elif (beta := state_dict.pop(f"{prefix}beta", None)) is not None:
             state_dict.setdefault(f"{prefix}tau", _time_constant(beta))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -135,8 +164,12 @@ class StateLeaky(WholeSequence, LIF):
                 "is to be forgotten; start from zeros, or build the neuron without truncation"
             )
         first = self._first(mem, x, x.shape[1:])
+        if self._own_part and mem is not None:
+            raise ValueError(
+                f"{self._name}: overrides {self._own_part} and so starts from zeros; leave mem out"
+            )
         spk, trace, last = self._fused(x, first) or self._in_torch(x, first)
-        self._keep(last, mem)
+        self._remember((last,))
         return (spk, trace) if self.output else trace
 
     def _fused(self, x: Tensor, first: Tensor) -> States | None:
@@ -145,7 +178,7 @@ class StateLeaky(WholeSequence, LIF):
         from .._engine import backends
         from .._engine.problem import problem
 
-        if self.kernel_truncation_steps is not None or self.state_quant:
+        if self.kernel_truncation_steps is not None or self.state_quant or self._own_part:
             return None
         stated = problem(self, x, len(x), False, (first,))
         if backends.choose(stated)[0] == backends.reference.NAME:
@@ -154,15 +187,21 @@ class StateLeaky(WholeSequence, LIF):
         return solution.spikes, *(solution.traces or ()), *solution.states
 
     def _in_torch(self, x: Tensor, first: Tensor) -> States:
-        (decay,) = self._decays()
-        if self.kernel_truncation_steps is None:
-            decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
-            trace = linear_scan(decay, x, first)
-        else:
-            trace = _windowed(x, decay, min(self.kernel_truncation_steps, len(x)))
+        trace = self._base_state_function(x) if self._own_part else self._trace(x, first)
         last = trace[-1].clone()
         trace = self.state_quant(trace) if callable(self.state_quant) else trace
         return self.fire(trace), trace, last
+
+    def _base_state_function(self, input_: Tensor) -> Tensor:
+        """Return the membrane over a whole sequence, from zeros."""
+        return self._trace(input_, torch.zeros_like(input_[0]))
+
+    def _trace(self, x: Tensor, first: Tensor) -> Tensor:
+        (decay,) = self._decays()
+        if self.kernel_truncation_steps is None:
+            decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
+            return linear_scan(decay, x, first)
+        return _windowed(x, decay, min(self.kernel_truncation_steps, len(x)))
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
         """Not for this neuron."""

@@ -1,38 +1,65 @@
-"""Modules with states: plain tensors, declared by name, that are no part of the model itself."""
+"""Modules with hidden state: named tensors that are not part of the state_dict."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from copy import deepcopy
 from functools import partial
-from itertools import count
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .._torch import is_compiling
+from .._torch import (
+    alive,
+    backward_task,
+    checkpoint_frame,
+    is_compiling,
+    is_exported,
+    is_recorded,
+)
 
 
-class Instances(Sequence["Stateful"]):
-    """The living neurons in order of creation, held weakly: it keeps none of them alive."""
+class Instances(MutableSequence["Stateful"]):
+    """The living neurons in order of creation, held weakly: the list keeps none of them alive."""
 
     def __init__(self) -> None:
-        self._neurons: weakref.WeakValueDictionary[int, Stateful] = weakref.WeakValueDictionary()
-        self._numbers = count()
+        self._neurons: list[weakref.ref[Stateful]] = []
 
-    def append(self, neuron: Stateful) -> None:
-        """Add a neuron, weakly."""
-        self._neurons[next(self._numbers)] = neuron
+    def insert(self, index: int, value: Stateful) -> None:
+        """Add a neuron before the one at ``index``, weakly."""
+        living = list(self)
+        living.insert(index, value)
+        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
+
+    def append(self, value: Stateful) -> None:
+        """Add a neuron at the end, weakly."""
+        self._neurons.append(weakref.ref(value, self._drop))
+
+    def _drop(self, dead: weakref.ref[Stateful]) -> None:
+        if dead in self._neurons:
+            self._neurons.remove(dead)
 
     def __iter__(self) -> Iterator[Stateful]:
-        return iter(list(self._neurons.values()))
+        living = [neuron() for neuron in list(self._neurons)]  # one may die meanwhile
+        return (neuron for neuron in living if neuron is not None)
 
     def __len__(self) -> int:
-        return len(self._neurons)
+        return len(list(iter(self)))
 
     def __getitem__(self, index: Any) -> Any:
         return list(self)[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        living = list(self)
+        living[index] = value
+        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
+
+    def __delitem__(self, index: Any) -> None:
+        living = list(self)
+        del living[index]
+        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
 
 
 class _ClassOrInstance:
@@ -43,7 +70,7 @@ class _ClassOrInstance:
         self.__doc__ = function.__doc__
 
     def __get__(self, neuron: Stateful | None, owner: type[Stateful]) -> Callable[[], None]:
-        return partial(self._call, owner.instances if neuron is None else (neuron,), owner)
+        return partial(self._call, list(owner.instances) if neuron is None else [neuron], owner)
 
     def _call(self, neurons: Sequence[Stateful], owner: type[Stateful]) -> None:
         for neuron in neurons:
@@ -56,25 +83,38 @@ def _one_or_all(states: Iterable[Tensor]) -> Tensor | tuple[Tensor, ...]:
     return states[0] if len(states) == 1 else states
 
 
+def _cut(state: Tensor) -> Tensor:
+    """Cut a state from the graph, in place where autograd allows it."""
+    return state.detach() if state._is_view() else state.detach_()
+
+
+# What a neuron keeps beside its states: the membrane before the last step, or the reset signal
+# that was worked out from it.
+BEFORE, RESET = "membrane before the last step", "reset signal"
+
+
 class Stateful(nn.Module):
     """Parent of modules that carry states from call to call.
 
-    A state moves with ``.to()``, and is in no ``state_dict``, pickle or copy: a copied or loaded
-    module starts reset. It can be read and set as an attribute of its name.
+    A state is the tensor that the last call returned, with its graph. It moves with ``.to()``, and
+    is not part of a ``state_dict``, pickle or copy: a copied or loaded module starts reset. It can
+    be read and set as an attribute of its name.
     """
 
     states: ClassVar[tuple[str, ...]] = ()
     """Names of the states in the order of the call."""
 
-    instances: ClassVar[Instances] = Instances()
+    instances: ClassVar[MutableSequence[Stateful]] = Instances()
     """All living neurons in order of creation, held weakly."""
 
     _name: ClassVar[str]
     _initial_state: Callable[..., Tensor]
 
-    # For each name the newest state; where the caller holds the graph, without it, and a weak
-    # reference to the very tensor that was returned.
-    _states: dict[str, tuple[Tensor | None, weakref.ref[Tensor] | None]]
+    _states: dict[str, Tensor | None]  # None: reset
+    _shapes: dict[str, torch.Size]  # of the states before the last reset
+    _by_hand: bool  # whether a state was set since the last call
+    _task: int  # the backward pass in which the states were reset; -1 if in none
+    _reset_on_record: bool  # whether the last reset is part of an exported graph
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,33 +124,60 @@ class Stateful(nn.Module):
             setattr(cls, name, property(get, keep, doc=f"The newest state ``{name}``."))
 
     def _begin(self) -> None:
-        """Start a life of its own: without states, and on the list of instances."""
-        self._forget()
+        """Start without states, and join the list of instances."""
+        # Every name is there from the start: a compiled graph is guarded by the names.
+        self._states = dict.fromkeys((*self.states, BEFORE, RESET))
+        self._shapes = {}
+        self._by_hand, self._task, self._reset_on_record = False, -1, False
+        self._init_mem()
         type(self).instances.append(self)
 
+    def _init_mem(self) -> None:
+        """Start without states; subclasses written for 1.0.0 override it."""
+        self._forget()
+
     def _forget(self) -> None:
-        # Every name stands there from the start: a compiled graph is guarded by the names.
-        self._states = dict.fromkeys(self.states, (None, None))
+        kept = self._kept()
+        if not is_compiling():  # which would make the old states inputs of the graph
+            self._shapes |= {n: state.shape for n, state in kept.items() if state is not None}
+        kept.update(dict.fromkeys(kept))
+        if not is_compiling() or is_exported():
+            self.__dict__.update(_task=backward_task(), _reset_on_record=is_exported())
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a buffer; for the name of a state, set that state."""
+        if name in self.states:
+            self._set(tensor, name)
+        else:
+            super().register_buffer(name, tensor, persistent)
 
     @classmethod
     def init(cls) -> None:
         """Start the list of instances anew."""
-        Stateful.instances = Instances()
+        owner: Any = next(each for each in cls.__mro__ if "instances" in vars(each))
+        owner.instances = Instances()
 
     @staticmethod
     def detach(*states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the states cut from the graph: new tensors, the given ones stay as they are."""
-        return _one_or_all(state.detach() for state in states)
+        """Cut the given states from the graph, in place, and return them.
+
+        A state that is a view of another tensor cannot be cut in place; for it, a new tensor is
+        returned.
+        """
+        return _one_or_all(map(_cut, states))
 
     @staticmethod
     def zeros(*states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return zeros like the given states."""
-        return _one_or_all(torch.zeros_like(state) for state in states)
+        """Cut the given states from the graph, set them to zero, in place, and return them."""
+        return _one_or_all(_cut(state).zero_() for state in states)
 
     @_ClassOrInstance
     def reset_hidden(self) -> None:
-        """Forget the states of this neuron; called on a class, of all its living neurons."""
-        self.reset_mem()
+        """Reset the states of this neuron; called on a class, of all its living neurons."""
+        if getattr(self.reset_mem, "__func__", None) is Stateful.reset_mem:
+            self._forget()  # nobody needs the zeros
+        else:
+            self.reset_mem()
 
     @_ClassOrInstance
     def detach_hidden(self) -> None:
@@ -118,23 +185,32 @@ class Stateful(nn.Module):
         self._map_states(torch.detach)
 
     def reset_mem(self) -> Tensor | tuple[Tensor, ...]:
-        """Forget the states, and return initial ones that fit any batch."""
+        """Reset the states, and return initial ones that fit any batch."""
         return self.init_states()
 
     def init_states(self, *sizes: int) -> Tensor | tuple[Tensor, ...]:
-        """Forget the states, and return initial ones.
+        """Reset the states, and return initial ones.
 
-        :param sizes: none for states that fit any batch (zeros without a dimension); else the
-            shape of the states, which then come after spikes of the same shape
+        :param sizes: the shape of the states, which then come after spikes of the same shape.
+            None for the attributes of the reset neuron: zeros of the shape that they had last, or
+            ``(0,)`` before the first call. A call takes them for any batch
         :returns: the states in the order of the call; with sizes, spikes first
         """
         self._forget()
-        names = self.states if not sizes or "spk" in self.states else ("spk", *self.states)
+        if not sizes:
+            return _one_or_all(self._get(name) for name in self.states)
+        names = self.states if "spk" in self.states else ("spk", *self.states)
         return _one_or_all(self._initial_state(*sizes) for _ in names)
 
     def _get(self, name: str) -> Tensor:
         state = self._newest(name)
-        return self._initial_state() if state is None else state
+        if state is None:
+            # A graph that is compiled or recorded serves later batches, which have other shapes.
+            shape = torch.Size((0,)) if is_recorded() else self._shapes.get(name, (0,))
+            state = self._initial_state(*shape)
+            if not is_recorded():
+                self._kept()[name] = state  # what is written into it counts
+        return state
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.states:  # nn.Module would register a parameter under that name
@@ -142,30 +218,46 @@ class Stateful(nn.Module):
         else:
             super().__setattr__(name, value)
 
-    def _set(self, value: Tensor, name: str) -> None:
-        self._states[name] = value, None
+    def _set(self, value: Tensor | None, name: str) -> None:
+        self._kept()[name] = value
+        self.__dict__["_by_hand"] = True
+
+    def _kept(self) -> dict[str, Tensor | None]:
+        """Return where the states are kept: while a checkpoint recomputes its part, in a copy of
+        what they were when it began."""
+        if is_compiling() or (frame := checkpoint_frame()) is None:
+            return self._states
+        return _replay(frame, self)
 
     def _newest(self, name: str) -> Tensor | None:
-        """Return a state, or None where there is none: the very tensor that the last call
-        returned while somebody holds it, so that its graph goes on."""
-        kept, returned = self._states[name]
-        alive = None if returned is None else returned()
-        return kept if alive is None else alive
+        """Return a state, or None if it was reset."""
+        kept = self._kept()
+        state = kept[name]
+        if state is None or is_compiling():
+            return state
+        if kept is self._states and backward_task() not in (-1, self._task):
+            raise RuntimeError(
+                f"{self._name}: backward recomputes a call of a neuron that keeps its states, and "
+                "the states that it started from are gone. torch.utils.checkpoint works with "
+                "use_reentrant=False and without a checkpoint inside; or pass the states as "
+                "arguments of the checkpointed function"
+            )
+        return alive(state)
 
-    def _remember(self, new: Sequence[Tensor], explicit: bool) -> None:
-        """Keep the new states, after an explicit call without their graph."""
-        for name, state in zip(self.states, new, strict=True):
-            if explicit and state.requires_grad:
-                returned = None if is_compiling() else weakref.ref(state)
-                self._states[name] = state.detach(), returned
-            else:
-                self._states[name] = state, None
+    def _remember(self, new: Sequence[Tensor], before: Tensor | None = None) -> None:
+        """Keep new states, and the membrane of the step before."""
+        kept = self._kept()
+        kept.update(zip(self.states, new, strict=True))
+        kept[BEFORE], kept[RESET] = before, None
+        self.__dict__["_by_hand"] = False
+        if not is_compiling():
+            self.__dict__["_task"] = backward_task()
 
     def _map_states(self, function: Callable[[Tensor], Tensor]) -> None:
-        for name in self.states:
-            state = self._newest(name)
-            if state is not None:
-                self._set(function(state), name)
+        kept = self._kept()
+        for name, state in kept.items():
+            state = None if state is None else alive(state)
+            kept[name] = None if state is None else function(state)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Stateful:
         super()._apply(fn, *args, **kwargs)
@@ -173,13 +265,63 @@ class Stateful(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_states"}
+        return {k: value for k, value in self.__dict__.items() if k not in ("_states", "_shapes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._begin()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stateful:
+        # Spelled out, because a parametrized module would be copied with its states.
+        replica = memo[id(self)] = type(self).__new__(type(self))
+        replica.__dict__.update(deepcopy(Stateful.__getstate__(self), memo))
+        replica._begin()
+        return replica
+
     def _replicate_for_data_parallel(self) -> Stateful:
         replica = super()._replicate_for_data_parallel()
-        replica._forget()
+        replica._states = dict.fromkeys(self._states)
         return replica
+
+
+# Activation checkpoints -----------------------------------------------------------------------
+
+
+class _Replay:
+    """The states of one neuron when a checkpoint began, and while it is recomputed."""
+
+    def __init__(self, states: dict[str, Tensor | None]) -> None:
+        # Without their graph, which holds the checkpoint; yet autograd is to save the same again.
+        self.first = {
+            name: state if state is None else state.detach().requires_grad_(state.requires_grad)
+            for name, state in states.items()
+        }
+        self.versions = {n: s._version for n, s in self.first.items() if s is not None}
+        self.task, self.now = -1, states
+
+    def again(self, task: int, name: str) -> dict[str, Tensor | None]:
+        """Return the states in the recomputation of a backward pass."""
+        if task != self.task:
+            self.task, self.now = task, dict(self.first)
+            for state, version in self.versions.items():
+                if self.first[state]._version != version:  # type: ignore[union-attr]
+                    raise RuntimeError(
+                        f"{name}: state {state} was changed in place after a checkpoint had begun "
+                        "from it, so it cannot be recomputed; assign a new tensor instead"
+                    )
+        return self.now
+
+
+_replays: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Stateful, _Replay]]
+_replays = weakref.WeakKeyDictionary()
+
+
+def _replay(frame: Any, neuron: Stateful) -> dict[str, Tensor | None]:
+    """Return where a neuron keeps its states inside a checkpoint."""
+    replays = _replays.setdefault(frame, weakref.WeakKeyDictionary())
+    task = backward_task()
+    if task == -1 and neuron not in replays:
+        replays[neuron] = _Replay(neuron._states)
+    if task == -1 or neuron not in replays:
+        return neuron._states
+    return replays[neuron].again(task, neuron._name)

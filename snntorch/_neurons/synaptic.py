@@ -40,6 +40,7 @@ class Synaptic(LIF):
 
     states = ("syn", "mem")
     _equation = staticmethod(equations.synaptic)
+    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor
 

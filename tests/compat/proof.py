@@ -1,4 +1,5 @@
-"""Prove that the tests beside this file find what 1.0.0 gets wrong: there, every one must fail.
+"""Prove what the tests of compatibility claim about 1.0.0: there, those beside this file, of what
+it gets wrong, must all fail, and those in ../kept, of what is kept, must all pass.
 
 Run by the Python of an environment with release 1.0.0 and pytest; ``make compat-proof`` does it.
 """
@@ -30,12 +31,23 @@ class Unproved:
             del self.tests[report.nodeid]
 
 
+# The project's settings would turn a warning of 1.0.0 into a failure.
+OPTIONS = [
+    "-q",
+    "--tb=no",
+    "--no-summary",
+    "--noconftest",
+    "-p",
+    "no:cacheprovider",
+    "-W",
+    "ignore",
+]
+
+
 def prove(folder):
     """Run the tests in a folder; raise SystemExit unless all of them fail."""
-    # The project's settings would turn a warning of 1.0.0 into a failure.
-    options = ["-q", "--tb=no", "--no-summary", "--noconftest", "-p", "no:cacheprovider"]
     unproved = Unproved()
-    code = pytest.main([*options, "-W", "ignore", str(folder)], plugins=[unproved])
+    code = pytest.main([*OPTIONS, str(folder)], plugins=[unproved])
     if code != pytest.ExitCode.TESTS_FAILED:
         sys.exit("the tests did not run to their end, or none of them fails")
     if unproved.tests:
@@ -46,4 +58,8 @@ def prove(folder):
 if __name__ == "__main__":
     if version("snntorch") != "1.0.0":
         sys.exit(f"this is snntorch {version('snntorch')}; run with an environment of 1.0.0")
-    prove(Path(__file__).parent)
+    here = Path(__file__).parent
+    prove(here)
+    if pytest.main([*OPTIONS, "-rf", str(here.parent / "kept")]) != pytest.ExitCode.OK:
+        sys.exit("1.0.0 fails tests of what is kept")
+    print("Release 1.0.0 passes every test of what is kept.")

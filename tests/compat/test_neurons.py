@@ -154,27 +154,6 @@ def test_row_03_broadcasting_buffers_leaves_states_alone(name):
         assert torch.equal(getattr(rank1, state), value)
 
 
-class Witness:
-    """A hook that lives as long as the graph that it hangs on."""
-
-    def __call__(self, grad):
-        return None
-
-
-def test_row_03_explicit_states_keep_no_graph_alive():
-    lif = snn.Leaky(0.5)
-    x = 3 * torch.ones(1, 2, requires_grad=True)
-    witness = Witness()
-    x.register_hook(witness)
-    graph = weakref.ref(witness)
-    spk, mem = lif(x, torch.full((1, 2), 2.0))
-    assert mem.requires_grad
-    del witness, x, spk, mem
-    gc.collect()
-    assert graph() is None
-    assert lif.mem.tolist() == [[3, 3]]
-
-
 # Row 4 ---------------------------------------------------------------------------------------
 
 
@@ -672,7 +651,7 @@ def test_row_39_compiling_does_not_start_again_for_every_batch_size(init_hidden,
 
 
 # torch announces the end of torch.jit.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*has no memory")
 def test_row_39_a_traced_net_can_be_saved():
     net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))
     file = io.BytesIO()

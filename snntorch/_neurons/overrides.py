@@ -1,0 +1,147 @@
+"""The step in the parts that subclasses written for 1.0.0 override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from . import equations
+from .states import RESET, Stateful
+
+States = tuple[Tensor, ...]
+
+# What a subclass or a single neuron may define in place of the library's own.
+PARTS = (
+    "_base_state_function",
+    "_base_sub",
+    "_base_zero",
+    "_base_int",
+    "_base_state_reset_zero",
+    "_base_state_reset_sub_function",
+    "state_function",
+    "mem_reset",
+    "fire",
+    "fire_inhibition",
+)
+
+
+class Overridable(Stateful):
+    """Parent of neurons whose dynamics a subclass may override in parts.
+
+    A step that is overridden runs as in release 1.0.0. The old states are in the attributes of
+    their names. ``mem_reset(mem)`` gives the attribute ``reset``; then ``state_function(input_)``
+    gives the new states, by ``_base_sub``, ``_base_zero`` or ``_base_int`` for the three reset
+    mechanisms, each on top of ``_base_state_function``, the update without a reset; and
+    ``fire(mem)`` or ``fire_inhibition(batch_size, mem)`` gives the spikes.
+    """
+
+    _overridden: ClassVar[frozenset[str]] = frozenset()
+    """Which of these parts, and of ``forward``, are not the library's."""
+    _own_part: ClassVar[str | None] = None
+    """One of these parts, if there is one: the step is not the library's."""
+
+    _zero_first: ClassVar[bool] = False  # whether the "zero" reset precedes the update
+    _resets: ClassVar[bool] = True  # whether the model has a reset at all
+    _membrane: ClassVar[int] = -1  # which of the new states fires
+    # For a reset mechanism, the part that tells what it takes off the new states.
+    _taken_off: ClassVar[dict[str, str]] = {}
+
+    mem: Tensor
+    reset: Tensor
+    reset_mechanism: Any
+    threshold: Tensor
+    reset_delay: bool
+    state_quant: Any
+    mem_reset: Callable[[Tensor], Tensor]
+    _update: Callable[[Tensor, States], States]
+    _reset: Callable[[States, States, Tensor, str], States]
+    _spikes: Callable[[States], States]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._overridden = frozenset(name for name in (*PARTS, "forward") if not _is_ours(cls, name))
+        cls._own_part = next((name for name in PARTS if name in cls._overridden), None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PARTS:
+            self.__dict__.update(_overridden=self._overridden | {name}, _own_part=name)
+        elif name == "forward":
+            self.__dict__["_overridden"] = self._overridden | {name}
+        super().__setattr__(name, value)
+
+    # The parts ---------------------------------------------------------------------------------
+
+    def state_function(self, input_: Tensor) -> Any:
+        """Return the new states, after the reset that the attribute ``reset`` asks for."""
+        parts = {"subtract": self._base_sub, "zero": self._base_zero, "none": self._base_int}
+        return parts[self.reset_mechanism](input_)
+
+    def _base_state_function(self, input_: Tensor) -> Any:
+        """Return the new states before any reset."""
+        new = self._update(input_, self._old())
+        return new if len(new) > 1 else new[0]
+
+    def _base_int(self, input_: Tensor) -> Any:
+        return self._base_state_function(input_)
+
+    def _base_sub(self, input_: Tensor) -> Any:
+        return self._base_reset(input_, "subtract")
+
+    def _base_zero(self, input_: Tensor) -> Any:
+        if self._zero_first:
+            self.mem = equations.zero(self.mem, self.reset)
+            return self._base_state_function(input_)
+        return self._base_reset(input_, "zero")
+
+    def _base_reset(self, input_: Tensor, mechanism: str) -> Any:
+        new = _as_states(self._base_state_function(input_))
+        if mechanism in self._taken_off:
+            taken = getattr(self, self._taken_off[mechanism])(input_)
+            new = tuple(state - self.reset * part for state, part in zip(new, taken, strict=True))
+        else:
+            new = self._reset(new, self._old(), self.reset, mechanism)
+        return new if len(new) > 1 else new[0]
+
+    def _base_state_reset_zero(self, input_: Tensor) -> Any:
+        """Return what a reset to zero takes off the new states: the membrane as the model itself
+        updates it."""
+        *others, mem = self._update(input_, self._old())
+        return *(0 for _ in others), mem
+
+    def _old(self) -> States:
+        return tuple(getattr(self, name) for name in self.states)
+
+    # The step ----------------------------------------------------------------------------------
+
+    def _overridden_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+        """Advance by one time step, part by part; return spikes and new states."""
+        kept = self._kept()
+        kept.update(zip(self.states, old, strict=True))
+        mem = old[self._membrane]
+        late = self._resets and self.reset_delay
+        kept[RESET] = self.mem_reset(mem) if late else torch.zeros_like(mem)
+        new = self._all_states(_as_states(self.state_function(x)), old)
+        if self.state_quant:
+            new = tuple(map(self.state_quant, new))
+        kept.update(zip(self.states[-len(new) :], new, strict=True))
+        spk, scaled = self._spikes(new)
+        if self._resets and not self.reset_delay and self.reset_mechanism != "none":
+            new = self._reset(new, old, spk, self.reset_mechanism)
+        return scaled, new
+
+    def _all_states(self, new: States, old: States) -> States:
+        """Return all states that a step returns from those that ``state_function`` gave."""
+        return new
+
+
+def _is_ours(cls: type, name: str) -> bool:
+    """Tell whether a class takes a method from the library itself."""
+    definer = next((each for each in cls.__mro__ if name in vars(each)), torch.nn.Module)
+    return definer.__module__.partition(".")[0] in ("snntorch", "torch")
+
+
+def _as_states(value: Any) -> States:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

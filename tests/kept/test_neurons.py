@@ -1,0 +1,352 @@
+"""Rows 50 to 56, 58, 62 and 65: what code written for 1.0.0 does with neurons.
+
+Every test passes on 1.0.0 too (with --noconftest); ``make compat-proof`` runs them there.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import snntorch as snn
+from snntorch import utils
+
+# How each step-wise neuron is made, its states in the order of the call, and its input's shape.
+MODELS = {
+    "Leaky": (lambda **kw: snn.Leaky(0.5, **kw), ["mem"], (3, 4)),
+    "Lapicque": (lambda **kw: snn.Lapicque(0.5, **kw), ["mem"], (3, 4)),
+    "Synaptic": (lambda **kw: snn.Synaptic(0.75, 0.5, **kw), ["syn", "mem"], (3, 4)),
+    "Alpha": (lambda **kw: snn.Alpha(0.75, 0.5, **kw), ["syn_exc", "syn_inh", "mem"], (3, 4)),
+    "RLeaky": (lambda **kw: snn.RLeaky(0.5, linear_features=4, **kw), ["spk", "mem"], (3, 4)),
+    "RSynaptic": (
+        lambda **kw: snn.RSynaptic(0.75, 0.5, linear_features=4, **kw),
+        ["spk", "syn", "mem"],
+        (3, 4),
+    ),
+    "SLSTM": (lambda **kw: snn.SLSTM(4, 4, **kw), ["syn", "mem"], (3, 4)),
+    "SConv2dLSTM": (lambda **kw: snn.SConv2dLSTM(2, 2, 3, **kw), ["syn", "mem"], (3, 2, 4, 4)),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def make(name, **kwargs):
+    torch.manual_seed(0)
+    return MODELS[name][0](**kwargs)
+
+
+def current(name, batch=3, seed=1):
+    shape = (batch, *MODELS[name][2][1:])
+    return 2 * torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def init(neuron):
+    states = getattr(neuron, f"init_{type(neuron).__name__.lower()}")()
+    return states if isinstance(states, tuple) else (states,)
+
+
+# Row 50 --------------------------------------------------------------------------------------
+
+
+class LinearLeak(snn.Leaky):
+    def _base_state_function(self, input_):
+        return (self.mem - self.beta + input_).clamp(min=0)
+
+
+def test_row_50_an_overridden_update_is_what_a_step_calls():
+    lif, x = LinearLeak(beta=0.1), torch.full((1, 1), 0.3)
+    mem, trace = lif.reset_mem(), []
+    for _ in range(6):
+        _, mem = lif(x, mem)
+        trace.append(mem)
+    torch.testing.assert_close(
+        torch.cat(trace).flatten(), torch.tensor([0.2, 0.4, 0.6, 0.8, 1, 1.2])
+    )
+
+
+def test_row_50_parameters_of_an_override_get_gradients():
+    class Adaptive(snn.Synaptic):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.a = nn.Parameter(torch.tensor(0.5))
+
+        def _base_state_function(self, input_):
+            mem = 0.9 * self.mem + input_ - self.syn
+            return 0.9 * self.syn + self.a * mem, mem
+
+    neuron = Adaptive(alpha=0.9, beta=0.9, init_hidden=True, output=True)
+    _, syn, _ = neuron(torch.ones(1, 1))
+    syn.sum().backward()
+    assert neuron.a.grad == 1  # the membrane
+
+
+@every_model
+def test_row_50_a_state_function_put_in_place(name):
+    neuron = make(name)
+    states = [f"set {state}" for state in MODELS[name][1] if state != "spk"]
+    values = [torch.full_like(current(name), 2.0 + i) for i in range(len(states))]
+    neuron.state_function = lambda input_: tuple(values) if len(values) > 1 else values[0]
+    spk, *new = neuron(current(name))
+    assert all(map(torch.equal, new[-len(values) :], values))
+    assert torch.equal(spk, torch.ones_like(spk))
+
+
+@every_model
+def test_row_50_the_reset_signal_is_an_attribute(name):
+    neuron, x = make(name, threshold=0.1), current(name)
+    for _ in range(3):
+        fired = (neuron.mem > neuron.threshold).float()
+        neuron(x)
+    assert torch.equal(neuron.reset, fired) and fired.any()
+
+
+def test_row_50_a_call_written_for_1_0_0():
+    class Own(snn.Leaky):
+        def forward(self, input_, mem):
+            self.mem = mem
+            self.reset = self.mem_reset(self.mem)
+            spk = self.fire(self.mem)
+            self.mem = self.state_function(input_)
+            return spk, self.mem
+
+    spk, mem = Own(beta=0.9)(torch.ones(1, 1), torch.full((1, 1), 1.5))
+    assert spk.item() == 1 and mem.item() == pytest.approx(0.9 * 1.5 + 1 - 1)
+
+
+# Row 51 --------------------------------------------------------------------------------------
+
+
+@every_model
+def test_row_51_a_subclass_holds_tensors_of_any_shape(name):
+    neuron, x = make(name), current(name)
+    want = neuron(x)
+    other = make(name)
+    other.register_buffer("history", torch.zeros(5, 1, 3), persistent=False)
+    other.weight = nn.Parameter(torch.eye(7))
+    assert all(map(torch.equal, other(x), want))
+
+
+# Row 52 --------------------------------------------------------------------------------------
+
+GIVEN = {
+    "Leaky beta": lambda p: snn.Leaky(p),
+    "Leaky threshold": lambda p: snn.Leaky(0.9, threshold=p),
+    "Leaky factor": lambda p: snn.Leaky(0.9, graded_spikes_factor=p),
+    "Lapicque beta": lambda p: snn.Lapicque(p),
+    "Lapicque R": lambda p: snn.Lapicque(R=p, C=2.0),
+    "Lapicque C": lambda p: snn.Lapicque(R=2.0, C=p),
+    "Synaptic alpha": lambda p: snn.Synaptic(p, 0.9),
+    "Synaptic beta": lambda p: snn.Synaptic(0.9, p),
+    "Alpha alpha": lambda p: snn.Alpha(p, 0.5, threshold=9),
+    "Alpha beta": lambda p: snn.Alpha(0.9, p),
+    "RLeaky beta": lambda p: snn.RLeaky(p, linear_features=4),
+    "RSynaptic alpha": lambda p: snn.RSynaptic(p, 0.5, linear_features=4),
+    "SLSTM threshold": lambda p: snn.SLSTM(4, 4, threshold=p),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+@pytest.mark.parametrize("kind", [nn.Parameter, torch.Tensor.requires_grad_])
+def test_row_52_a_given_parameter_is_used_and_trained(case, kind):
+    torch.manual_seed(0)
+    given = kind(torch.tensor(0.8))
+    neuron = GIVEN[case](given)
+    for _ in range(4):
+        out = neuron(torch.full((2, 4), 0.3))
+    sum(each.sum() for each in out).backward()
+    assert given.grad is not None and given.grad != 0
+    name = case.split()[1].replace("factor", "graded_spikes_factor")
+    assert torch.equal(getattr(neuron, name), given)
+
+
+def test_row_52_a_parameter_changes_with_its_owner():
+    given = nn.Parameter(torch.tensor(0.8))
+    lif = snn.Leaky(given, init_hidden=True, output=True)
+    lif(torch.ones(1, 1))
+    with torch.no_grad():
+        given.fill_(0.1)
+    assert lif(torch.ones(1, 1))[1].item() == pytest.approx(1.1)  # 1 did not fire
+
+
+def test_row_52_whoever_owns_it_lists_it_once():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tau = nn.Parameter(torch.tensor(0.8))
+            self.lif = snn.Leaky(self.tau)
+
+    assert len(list(Net().parameters())) == 1
+
+
+# Row 53 --------------------------------------------------------------------------------------
+
+
+@every_model
+def test_row_53_detach_works_in_place(name):
+    neuron, x = make(name), current(name).requires_grad_()
+    _, *states = neuron(x)
+    assert all(state.requires_grad for state in states)
+    neuron.detach(*states)
+    assert not any(state.requires_grad for state in states)
+
+
+# Row 54 --------------------------------------------------------------------------------------
+
+
+@every_model
+def test_row_54_initial_states_have_a_dimension(name):
+    neuron = make(name)
+    for states in (init(neuron), [getattr(neuron, state) for state in MODELS[name][1]]):
+        assert [tuple(state.shape) for state in states] == [(0,)] * len(MODELS[name][1])
+
+
+@every_model
+def test_row_54_after_a_reset_the_attributes_are_zeros_of_the_last_shape(name):
+    neuron, x = make(name, init_hidden=True), current(name)
+    neuron(x)
+    shapes = [getattr(neuron, state).shape for state in MODELS[name][1]]
+    utils.reset(nn.Sequential(neuron))
+    found = [getattr(neuron, state) for state in MODELS[name][1]]
+    if name != "RSynaptic":  # 1.0.0 forgets to reset its spk
+        assert not any(state.any() for state in found)
+    assert [state.shape for state in found] == shapes
+    assert [state.shape for state in init(neuron)] == shapes
+
+
+def written(how, lif):
+    if how == "fill_":
+        lif.mem.fill_(0.7)
+    elif how == "init.constant_":
+        nn.init.constant_(lif.mem, 0.7)
+    elif how == "data":
+        lif.mem.data = torch.full((3, 4), 0.7)
+    else:
+        lif.mem = torch.full((3, 4), 0.7)
+
+
+@pytest.mark.parametrize(
+    "how, called",
+    # Before the first call there is nothing to fill.
+    [
+        ("fill_", 1),
+        ("init.constant_", 1),
+        ("data", 1),
+        ("assigned", 1),
+        ("data", 0),
+        ("assigned", 0),
+    ],
+)
+def test_row_54_what_is_written_into_the_state_counts(how, called):
+    lif, zero = snn.Leaky(0.8, init_hidden=True, output=True), torch.zeros(3, 4)
+    if called:
+        lif(zero)
+        utils.reset(lif)
+    written(how, lif)
+    torch.testing.assert_close(lif(zero)[1], torch.full((3, 4), 0.8 * 0.7))
+
+
+# Row 55 --------------------------------------------------------------------------------------
+
+
+@every_model
+@pytest.mark.parametrize("first, then", [(1, 8), (8, 1), (8, 3)])
+@pytest.mark.filterwarnings("ignore:.*starts from zeros")
+def test_row_55_a_left_over_state_of_another_batch_starts_fresh(name, first, then):
+    neuron = make(name, init_hidden=True, output=True)
+    for _ in range(3):
+        neuron(current(name, batch=first))
+    x = current(name, batch=then, seed=2)
+    assert all(map(torch.equal, neuron(x), make(name, init_hidden=True, output=True)(x)))
+
+
+@pytest.mark.parametrize("first, then", [((4,), (8, 4)), ((3, 1), (3, 5)), ((2, 3), (2, 3, 3))])
+@pytest.mark.filterwarnings("ignore:.*starts from zeros")
+def test_row_55_so_does_one_that_would_broadcast(first, then):
+    lif = snn.Leaky(0.8, init_hidden=True, output=True)
+    for _ in range(3):
+        lif(torch.full(first, 0.9))
+    assert torch.equal(lif(torch.full(then, 0.1))[1], torch.full(then, 0.1))
+
+
+def test_row_55_initial_states_serve_smaller_and_larger_batches():
+    lif = snn.Leaky(0.8)
+    for batch in (8, 3, 9):
+        mem = lif.init_leaky()
+        for _ in range(2):
+            _, mem = lif(torch.full((batch, 4), 0.5), mem)
+        assert torch.equal(mem, torch.full((batch, 4), 0.9))
+
+
+# Row 56 --------------------------------------------------------------------------------------
+
+
+@every_model
+@pytest.mark.parametrize("hidden", [True, False])
+def test_row_56_the_attribute_is_the_tensor_that_was_returned(name, hidden):
+    neuron = make(name, init_hidden=hidden, output=hidden)
+    out = neuron(current(name).requires_grad_())
+    for state, returned in zip(MODELS[name][1][::-1], out[::-1], strict=False):
+        assert getattr(neuron, state) is returned and returned.requires_grad
+
+
+def test_row_56_a_loss_may_read_the_attribute():
+    fc, lif = nn.Linear(4, 3), snn.Leaky(0.9)
+    mem = lif.init_leaky()
+    for x in torch.rand(5, 2, 4):
+        spk, mem = lif(fc(x), mem)
+    del spk, mem
+    lif.mem.sum().backward()
+    assert fc.weight.grad.any()
+
+
+# Row 58 --------------------------------------------------------------------------------------
+
+
+def test_row_58_instances_are_a_list():
+    snn.SpikingNeuron.init()
+    a, b = snn.Leaky(0.9), snn.Synaptic(0.9, 0.8)
+    instances = snn.SpikingNeuron.instances
+    assert len(instances) == 2 and list(instances) == [a, b] and instances.index(b) == 1
+    instances.remove(a)
+    assert a not in instances and b in instances and instances[0] is b
+    instances.append(a)
+    assert instances.pop() is a
+    instances.clear()
+    assert len(instances) == 0
+    snn.SpikingNeuron.instances = []
+    c = snn.Leaky(0.9)
+    assert snn.SpikingNeuron.instances == [c]
+    snn.SpikingNeuron.init()
+    assert len(snn.SpikingNeuron.instances) == 0
+
+
+# Row 62 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes, cls", [((3,), "StateLeaky"), ((2, 3), "LinearLeaky")])
+def test_row_62_settings_of_spikes_without_spikes_warn(sizes, cls):
+    text = "StateLeaky: spike-related settings are unused when output=False"
+    for setting in (
+        {"learn_threshold": True},
+        {"spike_grad": snn.surrogate.atan()},
+        {"surrogate_disable": True},
+        {"graded_spikes_factor": 2.0},
+        {"learn_graded_spikes_factor": True},
+    ):
+        with pytest.warns(UserWarning, match=text if cls == "StateLeaky" else text[10:]):
+            getattr(snn, cls)(0.9, *sizes, output=False, **setting)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        getattr(snn, cls)(0.9, *sizes, output=False)
+        getattr(snn, cls)(0.9, *sizes, learn_threshold=True)
+
+
+# Row 63 --------------------------------------------------------------------------------------
+
+
+def test_row_63_numbers_load_whatever_their_type():
+    file = snn.Leaky(1, threshold=2).state_dict()
+    file = {name: torch.tensor(int(value)) for name, value in file.items()}
+    lif = snn.Leaky(0.5)
+    lif.load_state_dict(file)
+    assert lif.beta == 1 and lif.threshold == 2
