@@ -62,32 +62,25 @@ def array(tensor: Tensor) -> np.ndarray:
 
 # Layers ----------------------------------------------------------------------------------------
 
-# A subclass may define these and compute what its parent computes; every neuron has a _name.
-_INERT = {"extra_repr", "reset_parameters", "_name"}
+# A subclass may define these and compute what its parent computes.
+_INERT = {"extra_repr", "reset_parameters"}
 _SPECIAL = {"__call__", "__getattr__", "__getattribute__", "__setattr__"}
 
 
-def kind(module: nn.Module) -> type:
-    """Return a layer's class in torch or here: the parent of a subclass that overrides nothing."""
-    cls = class_of(module)
-    return cls if overridden(cls) else _parent(cls)
+def kind(layer: nn.Module) -> type:
+    """Return a layer's class in torch or here, which a subclass of the user's may come from."""
+    mro = class_of(layer).__mro__
+    return next(c for c in mro if c.__module__.startswith(("torch.nn.", "snntorch.")))
 
 
-def overridden(cls: type) -> list[str]:
-    """Return the names that a subclass of a layer overrides, with an effect on what it computes."""
-    parent = _parent(cls)
-    own = {name for each in cls.__mro__[: cls.__mro__.index(parent)] for name in vars(each)}
-    # A neuron also calls methods that only subclasses define.
-    any_name = issubclass(parent, SpikingNeuron)
-    return sorted(
-        name
-        for name in own - _INERT
-        if (name in _SPECIAL if name.startswith("__") else any_name or hasattr(parent, name))
-    )
-
-
-def _parent(cls: type) -> type:
-    return next(c for c in cls.__mro__ if c.__module__.startswith(("torch.nn.", "snntorch.")))
+def overridden(layer: nn.Module) -> list[str]:
+    """Return the names that change what a layer computes, in a subclass or in the layer itself."""
+    if isinstance(layer, SpikingNeuron):
+        return sorted(layer._overridden)
+    mro, parent = class_of(layer).__mro__, kind(layer)
+    own = {name for cls in mro[: mro.index(parent)] for name in vars(cls)} - _INERT
+    own |= {"forward"} & vars(layer).keys()
+    return sorted(n for n in own if (n in _SPECIAL if n.startswith("__") else hasattr(parent, n)))
 
 
 # Neurons in NIR's terms ----------------------------------------------------------------------

@@ -24,7 +24,7 @@ from ._neurons.nir import membrane
 from ._neurons.recurrent import RecurrentLIF
 from ._neurons.states import Stateful
 from ._nir import array
-from ._torch import replaced
+from ._torch import class_of
 from .import_nir import Delay, Last, Scale, convert
 from .surrogate import SpikeGrad
 
@@ -115,6 +115,9 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
 
 _REPEATABLE = Last, nn.Identity, _DropoutNd, nn.AvgPool2d, nn.Flatten
 """Layers that may be called more than once: they vanish, or have no parameters to share."""
+
+_VANISHING = nn.Identity, _DropoutNd, _BatchNorm
+"""Layers that are no node: they pass their input on, or are folded into the layer before them."""
 
 _DIMS = {nn.Linear: 1, nn.Conv1d: 2, nn.Conv2d: 3, nn.AvgPool2d: 3}
 """How many dimensions one sample of a layer's input has."""
@@ -220,11 +223,12 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
     if not neuron.all_to_all:
         V = _nir.spread(neuron.V, shape)
         return nir.Linear(np.diag(V)) if len(shape) == 1 else nir.Scale(V)
-    cls: Any = _nir.kind(neuron.recurrent)
-    if reason := replaced(neuron.recurrent) or (None if cls in _LAYERS else _unknown(cls)):
-        raise NotImplementedError(f"its recurrent layer ({cls.__name__}): {reason}")
-    node = _LAYERS[cls](neuron.recurrent, shape, b)
-    _run(neuron.recurrent, (neuron.recurrent.weight.new_zeros(1, *shape),), {})
+    layer: Any = neuron.recurrent
+    if reason := _refusal(layer):
+        raise NotImplementedError(f"its recurrent layer ({type(layer).__name__}): {reason}")
+    cls: Any = _nir.kind(layer)
+    node = _LAYERS[cls](layer, shape, b)
+    _run(layer, (layer.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:
         # An even kernel's image is cut to size where "same" pads it by less.
         node.padding = "same"
@@ -263,8 +267,10 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         cls = _nir.kind(module)
         of_torch = cls.__module__.startswith("torch.nn.") and not issubclass(cls, nn.Sequential)
-        known = isinstance(module, Stateful) or cls in _LAYERS or of_torch
-        return known or super().is_leaf_module(module, path)
+        plain = cls in _LAYERS or (of_torch and cls is not nn.Module)
+        if isinstance(module, Stateful) or (plain and not _nir.overridden(module)):
+            return True
+        return super().is_leaf_module(module, path)
 
     def is_tensor(self, node: fx.Node) -> bool:
         """Tell whether a value is surely one tensor: an input, or what a layer returns alone."""
@@ -303,6 +309,23 @@ def _name(path: str) -> str:
 
 def _where(path: str, module: nn.Module) -> str:
     return f"layer {path!r} ({type(module).__name__})" if path else type(module).__name__
+
+
+def _refusal(layer: nn.Module) -> str | None:
+    """Return why a layer cannot be exported, None if it can."""
+    cls = _nir.kind(layer)
+    if ".quantized." in class_of(layer).__module__:
+        return (
+            "has a quantized weight, and weights of NIR are floating-point; export the network "
+            "before you quantize it"
+        )
+    known = (*_LAYERS, *_nir.NEURONS)
+    if cls not in known and not isinstance(layer, (Last, *_VANISHING)):
+        names = ", ".join(each.__name__ for each in known)
+        return f"has no counterpart in NIR; exported are {names}"
+    if names := ", ".join(_nir.overridden(layer)):
+        return f"overrides {names} of {cls.__name__}, which no node can express"
+    return None
 
 
 def _path(node: fx.Node) -> str:
@@ -500,7 +523,7 @@ class _Builder(fx.Interpreter):
     def _origin(self, node: fx.Node) -> fx.Node | None:
         """Return the node behind the layers that vanish, or None if another node takes it too."""
         while len(node.users) == 1:
-            if not isinstance(self._called(node), nn.Identity | _DropoutNd | _BatchNorm):
+            if not isinstance(self._called(node), _VANISHING):
                 return node
             node = _arguments_of(node)[0]
         return None
@@ -542,10 +565,8 @@ class _Builder(fx.Interpreter):
         where = _where(path, module)
         if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
             raise ValueError(f"{where} is in training mode; call eval() on the network first")
-        if reason := replaced(module):
-            raise NotImplementedError(
-                f"{where}: {reason}, which no node can express; export the layer without it"
-            )
+        if reason := _refusal(module):
+            raise NotImplementedError(f"{where}: {reason}")
         self.ahead.discard(_name(path))
         if path in self.layers and not isinstance(module, _REPEATABLE):
             raise NotImplementedError(
@@ -594,8 +615,6 @@ class _Builder(fx.Interpreter):
             made = _LAYERS[cls](module, shape, self)
             made.input_type = {"input": np.array(shape)}
             return self._add(name, made, sources, out)
-        if cls not in _nir.NEURONS:
-            raise NotImplementedError(_unknown(cls))
         own = _metadata(module) | ({"unit_r": True} if self.unit_r else {})
         kind, fields = _nir.fields(module, shape, self.dt, self.unit_r)
         made = getattr(nir, kind)(**fields, metadata={_nir.KEY: own})
@@ -656,24 +675,6 @@ class _Builder(fx.Interpreter):
             self._add(_numbered("output", i, len(signals)), out, sources)
         if not signals:
             raise NotImplementedError("the network returns states only; in NIR spikes are signals")
-
-
-def _unknown(cls: type) -> str:
-    """Tell why a layer cannot be exported."""
-    if ".quantized." in cls.__module__:
-        return (
-            "its weight is quantized, and weights of NIR are floating-point; export the network "
-            "before you quantize it"
-        )
-    known = (*_LAYERS, *_nir.NEURONS)
-    parent = next((each for each in cls.__mro__ if each in known), None)
-    if parent is not None:
-        return (
-            f"is a {parent.__name__} that overrides {', '.join(_nir.overridden(cls))}, which no "
-            f"node can express; export a plain {parent.__name__}"
-        )
-    names = ", ".join(each.__name__ for each in known)
-    return f"has no counterpart in NIR; exported are {names}"
 
 
 def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:

@@ -1159,9 +1159,9 @@ def with_replaced(layer, name):
         (DoubledLinear(3, 3), r"linear\(\) in forward of 0 has no counterpart"),
         (
             Early(0.9, init_hidden=True),
-            r"'0' \(Early\): is a Leaky that overrides fire, .* a plain",
+            r"'0' \(Early\): overrides fire of Leaky, which no node can express",
         ),
-        (Resting(0.9, init_hidden=True), r"is a Leaky that overrides _base_state_function"),
+        (Resting(0.9, init_hidden=True), r"overrides _base_state_function of Leaky"),
         (
             type("Mixed", (Mixin, snn.Synaptic), {})(0.9, 0.8, init_hidden=True),
             "overrides mem_reset",
@@ -1169,16 +1169,16 @@ def with_replaced(layer, name):
         (renamed(nn.ReLU), r"layer '0' \(MyReLU\): has no counterpart in NIR; exported are Linear"),
         (
             with_recurrent(DoubledLinear(3, 3)),
-            r"'0' \(RLeaky\): its recurrent layer \(DoubledLinear\): is a Linear that overrides",
+            r"'0' \(RLeaky\): its recurrent layer \(DoubledLinear\): overrides forward",
         ),
         (
             with_recurrent(with_replaced(nn.Linear(3, 3), "forward")),
-            r"its recurrent layer \(Linear\): its forward was replaced",
+            r"its recurrent layer \(Linear\): overrides forward of Linear",
         ),
-        (with_replaced(nn.Linear(3, 3), "forward"), r"'0' \(Linear\): its forward was replaced"),
+        (with_replaced(nn.Linear(3, 3), "forward"), r"'0' \(Linear\): overrides forward of Linear"),
         (
             with_replaced(leaky(), "fire"),
-            r"'0' \(Leaky\): its fire was replaced, which no node can",
+            r"'0' \(Leaky\): overrides fire of Leaky, which no",
         ),
     ],
 )
@@ -1193,7 +1193,7 @@ def test_quantized_layers_are_refused_with_the_way_out():
         net = torch.ao.quantization.quantize_dynamic(chain(leaky()).eval(), {nn.Linear})
     with pytest.raises(
         NotImplementedError,
-        match=r"'0' \(Linear\): its weight is quantized.* before you quantize it",
+        match=r"'0' \(Linear\): has a quantized weight.* before you quantize it",
     ):
         exported(net, torch.zeros(1, 3))
 

@@ -69,6 +69,15 @@ def test_row_61_a_reset_counts_more_than_the_last_state():
     assert loop(net, state)[0] == SPIKES
 
 
+@pytest.mark.filterwarnings("ignore:Leaky. state mem of shape")
+def test_row_61_another_batch_size_starts_anew():
+    net = imported()
+    _, state = net(X[0])
+    out, state = net(torch.full((2, 1), 0.8), state)
+    assert out.tolist() == [[0], [0]]
+    assert net(torch.full((2, 1), 0.8), state)[0].tolist() == [[1], [1]]
+
+
 def test_row_61_training_goes_on_with_the_last_state_after_a_detachment():
     net, state = imported(), None
     for _ in range(2):
