@@ -47,7 +47,7 @@ def moving_dots(num_steps=20, size=28):
 
 def raster(size):
     fig, ax = plt.subplots(layout="constrained", **size)
-    splt.raster(simulate()[0], ax, c="black")
+    splt.raster(simulate()[0], ax, s=1.5, c="black")
     ax.set(xlabel="time step", ylabel="neuron", title="input spikes")
     return fig
 

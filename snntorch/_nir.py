@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import utils
 from ._neurons.lapicque import Lapicque
@@ -21,7 +21,7 @@ from ._neurons.synaptic import Synaptic
 from ._torch import class_of
 
 KEY = "snntorch"
-"""Under this key of a node's or a graph's metadata stands what NIR itself cannot say."""
+"""Metadata key of what NIR itself cannot express."""
 
 # 1 - 2^-54 rounds to 1: this much decay is none, in float64 too.
 _NO_DECAY = 2.0**-54
@@ -43,8 +43,7 @@ def gain(r: Any, tau: Any, dt: float) -> Any:
 
 
 def integrator_gain(r: Any, dt: float) -> Any:
-    """Return the same of a node without leak. Where ``r`` is 1, the graph was written by one of
-    the libraries that add the input itself in each step."""
+    """Return the same without a leak, :math:`r dt`; some libraries write ``r = 1`` instead."""
     return np.where(r == 1, 1.0, r * dt)
 
 
@@ -59,6 +58,29 @@ def array(tensor: Tensor) -> np.ndarray:
     """Return a tensor as an array, wherever it lives."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+# Layers ----------------------------------------------------------------------------------------
+
+# A subclass may define these and compute what its parent computes.
+_INERT = {"extra_repr", "reset_parameters"}
+_SPECIAL = {"__call__", "__getattr__", "__getattribute__", "__setattr__"}
+
+
+def kind(layer: nn.Module) -> type:
+    """Return a layer's class in torch or here, which a subclass of the user's may come from."""
+    mro = class_of(layer).__mro__
+    return next(c for c in mro if c.__module__.startswith(("torch.nn.", "snntorch.")))
+
+
+def overridden(layer: nn.Module) -> list[str]:
+    """Return the names that change what a layer computes, in a subclass or in the layer itself."""
+    if isinstance(layer, SpikingNeuron):
+        return sorted(layer._overridden)
+    mro, parent = class_of(layer).__mro__, kind(layer)
+    own = {name for cls in mro[: mro.index(parent)] for name in vars(cls)} - _INERT
+    own |= {"forward"} & vars(layer).keys()
+    return sorted(n for n in own if (n in _SPECIAL if n.startswith("__") else hasattr(parent, n)))
 
 
 # Neurons in NIR's terms ----------------------------------------------------------------------
@@ -88,7 +110,7 @@ def _values(shape: Shape, *tensors: Tensor) -> list[np.ndarray]:
 
 
 def _pull(current: np.ndarray, decay: np.ndarray) -> np.ndarray:
-    """Return how far the resting potential is away that a constant current stands for."""
+    """Return the shift of the resting potential that equals a constant input current."""
     return np.divide(current, 1 - decay, out=np.zeros_like(current), where=decay != 1)
 
 
@@ -105,8 +127,8 @@ def _second_order(
 ) -> Fields:
     tau_syn, tau_mem = time_constant(alpha, dt), time_constant(beta, dt)
     inside = {"tau_syn": tau_syn, "tau_mem": tau_mem, "w_in": tau_syn / dt}
-    kind = "CubaLIF" if firing else "CubaLI"
-    return kind, {**inside, "r": gain * (tau_mem / dt), "v_leak": v_leak, **firing}
+    node = "CubaLIF" if firing else "CubaLI"
+    return node, {**inside, "r": gain * (tau_mem / dt), "v_leak": v_leak, **firing}
 
 
 def _leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
@@ -169,12 +191,12 @@ def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields
     :param shape: the shape of one sample
     :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
     """
-    kind, values = _NEURONS[class_of(neuron)](neuron, shape, dt)
+    node, values = _NEURONS[kind(neuron)](neuron, shape, dt)
     if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
-        return kind, values
-    unit = values["r"] * dt if kind == "IF" else values["r"]
+        return node, values
+    unit = values["r"] * dt if node == "IF" else values["r"]
     potentials = {name: v / unit for name, v in values.items() if name.startswith("v_")}
-    return kind, {**values, **potentials, "r": np.ones(shape)}
+    return node, {**values, **potentials, "r": np.ones(shape)}
 
 
 # The report ----------------------------------------------------------------------------------
@@ -189,9 +211,9 @@ class Row:
     nir: str
     """Its type there."""
     here: str
-    """The module here; empty where the graph's wiring takes its place."""
+    """The module here; empty for what is part of the wiring or of another module."""
     note: str = ""
-    """How it is converted, where that is not plain."""
+    """How it is converted, unless that is obvious."""
     approximate: str = ""
     """What is not exact."""
     elsewhere: str = ""

@@ -1,5 +1,5 @@
-"""Exchange of networks with other simulators and chips by NIR: both directions, a report on what
-becomes of each node, and a picture of a graph."""
+"""Exchange of networks with other simulators and chips by NIR: export, import, a report on each
+node, and a picture of a graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Report", "Row", "draw", "export_to_nir", "import_from_nir", "report"
 
 
 def report(graph: nir.NIRGraph | str | PathLike[str], *, dt: float | None = None) -> Report:
-    """Tell what becomes of each node of a graph here, and what another reader makes of it.
+    """Tell how each node of a graph is imported here, and what another reader does differently.
 
     :param graph: as for :func:`import_from_nir`
     :param dt: time step in seconds; default that of the export, or 1e-4
@@ -31,7 +31,7 @@ def report(graph: nir.NIRGraph | str | PathLike[str], *, dt: float | None = None
 
 
 def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> Axes:
-    """Draw a graph: its nodes from left to right, and dashed what comes back one step later.
+    """Draw a graph from left to right; dashed edges carry the value of the last step.
 
     :param graph: as for :func:`import_from_nir`
     :param ax: axes of matplotlib to draw into; default new ones of a fitting size
@@ -94,7 +94,7 @@ def _places(wired: Wiring, labels: dict[str, str]) -> dict[str, tuple[float, flo
     for name in order:
         back = not into[name] and any(b == name for _, b in edges)
         ahead = [column[b] for a, b in edges if a == name and into[b] != [name]]
-        if back and ahead:  # a feedback stands below what it feeds
+        if back and ahead:  # place a recurrent weight below its neuron
             column[name] = min(ahead)
     places: dict[str, tuple[float, float]] = {}
     right = 0.0

@@ -114,7 +114,10 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Shape, _Builder], Any]] = {
 """A layer that does not fire as a node, given the shape of one sample of its input."""
 
 _REPEATABLE = Last, nn.Identity, _DropoutNd, nn.AvgPool2d, nn.Flatten
-"""Layers that may be called more than once: they vanish, or hold nothing that would be shared."""
+"""Layers that may be called more than once: they vanish, or have no parameters to share."""
+
+_VANISHING = nn.Identity, _DropoutNd, _BatchNorm
+"""Layers that are no node: they pass their input on, or are folded into the layer before them."""
 
 _DIMS = {nn.Linear: 1, nn.Conv1d: 2, nn.Conv2d: 3, nn.AvgPool2d: 3}
 """How many dimensions one sample of a layer's input has."""
@@ -133,7 +136,9 @@ _FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
     "flatten": _flattening,
     F.avg_pool2d: _pooling,
 }
-"""Functions, and methods of tensors, that stand for a layer."""
+"""Functions, and methods of tensors, that equal a layer."""
+
+_RESHAPES = (torch.reshape, "reshape", "view")
 
 _IN_PLACE = (operator.iadd, "add_")
 _ADDITIONS = (operator.add, torch.add, "add", *_IN_PLACE)
@@ -155,7 +160,7 @@ def _arguments(neuron: Any) -> tuple[str, ...]:
     if isinstance(neuron, Lapicque):
         other = "C" if neuron._dependent == "R" else "R"
         return ("beta", other, "time_step") if neuron.learn_beta else ("R", "C", "time_step")
-    return _ARGUMENTS[class_of(neuron).__name__]
+    return _ARGUMENTS[_nir.kind(neuron).__name__]
 
 
 def _parametrized(neuron: Any) -> dict[str, Any]:
@@ -163,21 +168,23 @@ def _parametrized(neuron: Any) -> dict[str, Any]:
 
 
 def _tensors(neuron: Any) -> dict[str, Tensor]:
-    """Return the tensors of a neuron by name; parametrised ones as they come out."""
+    """Return the tensors of a neuron by name, with parametrizations applied."""
     names = neuron._parameters | neuron._buffers | _parametrized(neuron)
     return {name: t for name in names if (t := getattr(neuron, name)) is not None}
 
 
 def _metadata(neuron: Any) -> dict[str, Any]:
-    """Return what a node cannot say of a neuron."""
+    """Return what a node cannot express of a neuron."""
     tensors = _tensors(neuron)
     names = [name for name in ("threshold", *_arguments(neuron)) if name in tensors]
     if neuron.state_quant:
         raise NotImplementedError("state_quant has no counterpart in NIR; set it to False")
     if "graded_spikes_factor" not in names and (neuron.graded_spikes_factor != 1).any():
-        raise NotImplementedError("graded_spikes_factor is no argument of this class")
+        raise NotImplementedError(
+            f"graded_spikes_factor of {_nir.kind(neuron).__name__} cannot be exported; set it to 1"
+        )
     own: dict[str, Any] = {
-        "class": class_of(neuron).__name__,
+        "class": _nir.kind(neuron).__name__,
         "reset_mechanism": neuron.reset_mechanism,
         # A file holds no array without dimensions, but numbers.
         "parameters": {name: array(t) if t.dim() else t.item()
@@ -214,10 +221,14 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
     import nir
 
     if not neuron.all_to_all:
-        return nir.Scale(_nir.spread(neuron.V, shape))
-    cls: Any = class_of(neuron.recurrent)
-    node = _LAYERS[cls](neuron.recurrent, shape, b)
-    _run(neuron.recurrent, (neuron.recurrent.weight.new_zeros(1, *shape),), {})
+        V = _nir.spread(neuron.V, shape)
+        return nir.Linear(np.diag(V)) if len(shape) == 1 else nir.Scale(V)
+    layer: Any = neuron.recurrent
+    if reason := _refusal(layer):
+        raise NotImplementedError(f"its recurrent layer ({type(layer).__name__}): {reason}")
+    cls: Any = _nir.kind(layer)
+    node = _LAYERS[cls](layer, shape, b)
+    _run(layer, (layer.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:
         # An even kernel's image is cut to size where "same" pads it by less.
         node.padding = "same"
@@ -228,22 +239,46 @@ def _feedback(neuron: Any, shape: Shape, b: _Builder) -> Any:
 
 
 class _Signal(fx.Proxy):
-    """What a signal is while a network is traced; fx itself takes += for +."""
+    """A signal while a network is traced."""
 
-    def __iadd__(self, other: Any) -> fx.Proxy:
+    def __iadd__(self, other: Any) -> fx.Proxy:  # which fx records as +
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __len__(self) -> int:
+        tracer: Any = self.tracer
+        if not tracer.is_tensor(self.node):
+            raise fx.proxy.TraceError("len() of what may not be a signal")
+        return tracer.batch
 
 
 class _Tracer(fx.Tracer):
-    """Sees layers that become nodes, and neurons, as one; anything else it looks into."""
+    """Records a layer of torch or of this library as one call, and traces any other module.
+
+    :param batch: the first dimension of the sample, and so of each signal
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Signal(node, self)
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        cls = class_of(module)
-        known = isinstance(module, Stateful) or cls in _LAYERS
-        return known or super().is_leaf_module(module, path)
+        cls = _nir.kind(module)
+        of_torch = cls.__module__.startswith("torch.nn.") and not issubclass(cls, nn.Sequential)
+        plain = cls in _LAYERS or (of_torch and cls is not nn.Module)
+        if isinstance(module, Stateful) or (plain and not _nir.overridden(module)):
+            return True
+        return super().is_leaf_module(module, path)
+
+    def is_tensor(self, node: fx.Node) -> bool:
+        """Tell whether a value is surely one tensor: an input, or what a layer returns alone."""
+        if node.op == "call_module":
+            layer = self.root.get_submodule(str(node.target))
+            return not isinstance(layer, SpikingNeuron) or (layer.init_hidden and not layer.output)
+        source = node.args[0] if node.target is operator.getitem else None
+        return isinstance(source, fx.Node) and source.op == "placeholder"
 
 
 class _Step(nn.Module):
@@ -261,7 +296,7 @@ class _Step(nn.Module):
 
 
 class _State(str):
-    """A state that a layer returned beside its spikes: no signal of the graph."""
+    """A state that a layer returned beside its spikes: not a signal of the graph."""
 
 
 Sources = list[str]
@@ -276,6 +311,23 @@ def _where(path: str, module: nn.Module) -> str:
     return f"layer {path!r} ({type(module).__name__})" if path else type(module).__name__
 
 
+def _refusal(layer: nn.Module) -> str | None:
+    """Return why a layer cannot be exported, None if it can."""
+    cls = _nir.kind(layer)
+    if ".quantized." in class_of(layer).__module__:
+        return (
+            "has a quantized weight, and weights of NIR are floating-point; export the network "
+            "before you quantize it"
+        )
+    known = (*_LAYERS, *_nir.NEURONS)
+    if cls not in known and not isinstance(layer, (Last, *_VANISHING)):
+        names = ", ".join(each.__name__ for each in known)
+        return f"has no counterpart in NIR; exported are {names}"
+    if names := ", ".join(_nir.overridden(layer)):
+        return f"overrides {names} of {cls.__name__}, which no node can express"
+    return None
+
+
 def _path(node: fx.Node) -> str:
     return str(node.target).removeprefix("net").strip(".")
 
@@ -284,21 +336,41 @@ def _arguments_of(node: fx.Node) -> list[Any]:
     return [*node.args, *node.kwargs.values()]
 
 
+def _holds_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) or (
+        isinstance(value, tuple) and any(map(_holds_tensor, value))
+    )
+
+
+def _merged(before: Shape, after: Shape) -> tuple[int, int] | None:
+    """Return the first and last of the dimensions that a reshape merges, None if it does more."""
+    same = [a == b for a, b in zip(before, after, strict=False)]
+    start = min([*same, False].index(False), len(after) - 1)
+    end = start + len(before) - len(after)
+    return (start, end) if 0 <= start <= end and before[end + 1 :] == after[start + 1 :] else None
+
+
+def _sizes(node: fx.Node) -> Any:
+    """Return the shape that a reshape is given."""
+    sizes = node.kwargs.get("shape", node.args[1:])
+    return sizes[0] if isinstance(sizes, tuple) and len(sizes) == 1 else sizes
+
+
 def _numbered(name: str, index: int, count: int) -> str:
     """Return the name of one of several inputs or outputs, which are read in alphabetical order."""
     return name if count == 1 else f"{name}_{index:0{len(str(count - 1))}}"
 
 
 def _marks(values: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return what tells whether values were replaced, or changed in place."""
+    """Return marks that differ once values are replaced, or changed in place."""
     return [
         (id(v), v._version if isinstance(v, Tensor) and not v.is_inference() else 0) for v in values
     ]
 
 
 def _run(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a layer, and raise if a hook changes what goes in or comes out: no node would say so."""
-    seen: list[Any] = []  # with the output itself: nothing else is to get its id
+    """Run a layer, and raise if a hook changes its input or output, which no node can express."""
+    seen: list[Any] = []  # with the output itself, so that its id is not reused
 
     def see(layer: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         seen.extend((_marks((*args, *kwargs.values())), _marks(_packed(out)), out))
@@ -311,7 +383,7 @@ def _run(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         handle.remove()
     if seen[:2] != [given, _marks(_packed(value))]:
         raise NotImplementedError(
-            "a hook changes what it takes or gives; remove the hook, or make a layer of it"
+            "a hook changes its input or output; remove the hook, or make a layer of it"
         )
     return value
 
@@ -372,7 +444,7 @@ class _Builder(fx.Interpreter):
         if isinstance(sources, _State):
             raise NotImplementedError(f"{user} takes {sources}; in NIR only spikes are signals")
         if sources is None:
-            raise NotImplementedError(f"{user} takes {value}, which is no signal of the network")
+            raise NotImplementedError(f"{user} takes {value}, which is not a signal of the network")
         return sources
 
     def _add(self, name: str, node: Any, sources: Sources, out: Shape | None = None) -> Sources:
@@ -402,6 +474,8 @@ class _Builder(fx.Interpreter):
     def _call_function(self, node: fx.Node, value: Any) -> Sources | _State | None:
         target: Any = node.target
         name = getattr(target, "__name__", target)
+        if not _holds_tensor(value):
+            return None  # such as a size, which reshapes are given
         if target is operator.getitem:
             return self._item(node, *node.args)
         if target in _ADDITIONS and not node.kwargs.keys() - {"input", "other"}:
@@ -420,30 +494,48 @@ class _Builder(fx.Interpreter):
             layer = _FUNCTIONS[target](*node.args, **node.kwargs)
             signal = self._signal(_arguments_of(node)[0], f"{name}()")
             return self._layer(node.name, layer, signal, node, value)
-        stack = node.meta.get("nn_module_stack") or {"": ("", "")}
-        where = list(stack.values())[-1][0].removeprefix("net").strip(".") or "the network"
+        if target in _RESHAPES:
+            return self._reshape(node, value, f"{name}() in forward of {self._caller(node)}")
         raise NotImplementedError(
-            f"{name}() in forward of {where} has no counterpart in NIR; only sums, torch.flatten "
-            "and avg_pool2d do, and layers"
+            f"{name}() in forward of {self._caller(node)} has no counterpart in NIR; only layers, "
+            "sums, avg_pool2d, torch.flatten, and reshapes that flatten, do"
         )
 
+    def _caller(self, node: fx.Node) -> str:
+        """Return the path of the module whose forward runs an operation."""
+        stack = node.meta.get("nn_module_stack") or {"": ("", "")}
+        return list(stack.values())[-1][0].removeprefix("net").strip(".") or "the network"
+
+    def _reshape(self, node: fx.Node, value: Tensor, where: str) -> Sources:
+        given = self.env[_arguments_of(node)[0]]
+        before, after = tuple(given.shape), tuple(value.shape)
+        sources = self._signal(_arguments_of(node)[0], where)
+        merged = _merged(before, after) if value.dtype == given.dtype else None
+        if merged is None or merged[0] < self.lead:
+            raise NotImplementedError(
+                f"{where} turns the shape {before} into {after}; NIR can only merge neighboring "
+                "dimensions of a sample"
+            )
+        if before == after:
+            return sources
+        return self._layer(node.name, nn.Flatten(*merged), sources, node, value)
+
     def _origin(self, node: fx.Node) -> fx.Node | None:
-        """Return what a signal comes of, seen through layers that vanish, or None if it goes
-        elsewhere too."""
+        """Return the node behind the layers that vanish, or None if another node takes it too."""
         while len(node.users) == 1:
-            if not isinstance(self._called(node), nn.Identity | _DropoutNd | _BatchNorm):
+            if not isinstance(self._called(node), _VANISHING):
                 return node
             node = _arguments_of(node)[0]
         return None
 
     def _called(self, node: Any) -> nn.Module | None:
-        """Return the layer that gives a value, alone or in front of its states."""
+        """Return the layer that returned a value, alone or before its states."""
         if node.target is operator.getitem:
             node = node.args[0]
         return self.layers[_path(node)] if node.op == "call_module" else None
 
     def _is_fresh(self, signal: fx.Node) -> bool:
-        """Tell whether a signal has memory of its own, which nothing else reads."""
+        """Tell whether a signal has its own memory, which nothing else reads."""
         origin = self._origin(signal)
         if origin is None:
             return False
@@ -473,11 +565,13 @@ class _Builder(fx.Interpreter):
         where = _where(path, module)
         if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
             raise ValueError(f"{where} is in training mode; call eval() on the network first")
+        if reason := _refusal(module):
+            raise NotImplementedError(f"{where}: {reason}")
         self.ahead.discard(_name(path))
         if path in self.layers and not isinstance(module, _REPEATABLE):
             raise NotImplementedError(
                 f"{where} is called twice in forward; a graph of NIR is one time step, in which "
-                "each layer stands at one place"
+                "each layer appears once"
             )
         self.layers[path] = module
 
@@ -510,20 +604,17 @@ class _Builder(fx.Interpreter):
         """Add the node of a layer."""
         import nir
 
-        cls: Any = class_of(module)
+        cls: Any = _nir.kind(module)
         shape, out = self._shape(self.env[_arguments_of(node)[0]]), self._shape(value)
         if len(shape) != _DIMS.get(cls, len(shape)):
             raise NotImplementedError(
-                f"takes samples of the shape {shape}, where NIR knows {_DIMS[cls]} dimensions; put "
+                f"takes samples of the shape {shape}, where NIR has {_DIMS[cls]} dimensions; put "
                 "nn.Flatten() before it, or name the batch's dimensions in ignore_dims"
             )
         if cls in _LAYERS:
             made = _LAYERS[cls](module, shape, self)
             made.input_type = {"input": np.array(shape)}
             return self._add(name, made, sources, out)
-        if cls not in _nir.NEURONS:
-            known = [each.__name__ for each in (*_LAYERS, *_nir.NEURONS)]
-            raise NotImplementedError(f"has no counterpart in NIR; exported are {', '.join(known)}")
         own = _metadata(module) | ({"unit_r": True} if self.unit_r else {})
         kind, fields = _nir.fields(module, shape, self.dt, self.unit_r)
         made = getattr(nir, kind)(**fields, metadata={_nir.KEY: own})
@@ -542,8 +633,8 @@ class _Builder(fx.Interpreter):
         before = None if origin is None else self._called(origin)
         if not isinstance(before, nn.Linear | nn.Conv1d | nn.Conv2d):
             raise NotImplementedError(
-                f"{_where(path, norm)} does not stand alone behind a Linear or a convolution, into "
-                "which it could be folded"
+                f"{_where(path, norm)} must be the only reader of a Linear or a convolution, to be "
+                "folded into it"
             )
         if self.lead != 1:  # another dimension would be taken for that of the channels
             raise NotImplementedError(
@@ -573,10 +664,11 @@ class _Builder(fx.Interpreter):
 
         result: Any = node.args[0]
         results: Any = result if isinstance(result, tuple | list) else (result,)
-        states = [r for r in results if isinstance(self.sources.get(r), _State)]
-        signals = [r for r in results if r not in states]
+        found = {r: self.sources.get(r) for r in results if isinstance(r, fx.Node)}
+        states = [r for r, sources in found.items() if isinstance(sources, _State)]
+        signals = [r for r in results if r is not None and r not in states]
         for state in states:
-            self.notes[str(self.sources[state])] = "a state that the network returns; left out"
+            self.notes[str(found[state])] = "a state that the network returns; left out"
         for i, signal in enumerate(signals):
             sources = self._signal(signal, "the output")
             out = nir.Output({"output": np.array(self._shape(self.env[signal]))})
@@ -586,7 +678,7 @@ class _Builder(fx.Interpreter):
 
 
 def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
-    """Find what modules and the containers in them hold, each with a copy."""
+    """Find the attributes of modules and the containers in them, each with a copy."""
     inside = vars(value) if isinstance(value, nn.Module) else value
     if id(inside) in found or not isinstance(inside, dict | list | set | deque | tuple):
         return
@@ -596,28 +688,28 @@ def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
         _contents(each, found)
 
 
-def _trace(module: nn.Module, count: int, args: Any) -> _Step:
+def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any) -> _Step:
     """Record what a network does with its signals."""
-    step = _Step(module, count, args)
+    step = _Step(module, len(samples), args)
     held: dict[int, tuple[Any, Any]] = {}
     _contents(module, held)
     try:
-        step.graph = _Tracer().trace(step)
+        step.graph = _Tracer(len(samples[0]) if samples[0].dim() else 1).trace(step)
         return step
     except fx.proxy.TraceError as error:
         raise NotImplementedError(
             f"forward of {type(module).__name__} depends on values of its input ({error}); a graph "
             "of NIR is fixed: export a module without such control flow"
         ) from error
-    finally:  # what forward keeps of its signals are fx's stand-ins for them
+    finally:  # forward may have kept proxies of fx
         for inside, old in held.values():
             inside.clear()
             (inside.extend if isinstance(inside, list | deque) else inside.update)(old)
 
 
 def _sample_dims(tensor: Tensor, sample: Tensor) -> int:
-    """Return how many dimensions of a sample a neuron's tensor is for; dimensions of one before
-    them may be there to broadcast over the batch."""
+    """Return how many dimensions of a sample a neuron's tensor has; leading dimensions of one may
+    be there to broadcast over the batch."""
     dims = tensor.dim()
     while 0 < dims <= sample.dim() and tensor.shape[-dims] == 1 != sample.shape[-dims]:
         dims -= 1
@@ -635,13 +727,15 @@ def _leading(traced: _Step, sample: Tensor, ignore_dims: Any) -> int:
             )
         return len(ignored)
     for node in traced.graph.nodes:
+        if node.target in _RESHAPES and isinstance(sizes := _sizes(node), tuple | list):
+            return min(len(sizes) - 1, 1)
         if node.op == "call_module" or node.target in _FUNCTIONS:
             module: Any = (
                 traced.get_submodule(str(node.target))
                 if node.op == "call_module"
                 else _FUNCTIONS[node.target](*node.args, **node.kwargs)
             )
-            cls = class_of(module)
+            cls = _nir.kind(module)
             dims = _DIMS.get(cls, 0)
             if isinstance(module, SpikingNeuron):
                 dims = max(_sample_dims(t, sample) for t in _tensors(module).values())
@@ -677,29 +771,28 @@ def export_to_nir(
         \tau = \frac{dt}{1 - \beta}, \qquad r = \frac{\tau}{dt}, \qquad
         \tau_{\rm syn} = \frac{dt}{1 - \alpha}, \qquad w_{\rm in} = \frac{\tau_{\rm syn}}{dt} ,
 
-    in float64, so that they come back to the last bit. What NIR cannot say (how a neuron resets,
-    graded spikes, inhibition, the surrogate, which parameters learn) travels in metadata, which
+    in float64, so that they come back bit-exact. What NIR cannot express (how a neuron resets,
+    graded spikes, inhibition, the surrogate, which parameters learn) is kept in metadata, which
     :func:`~snntorch.import_nir.import_from_nir` understands; a warning names the neurons that
     another reader will run differently.
 
-    Layers, sums, ``torch.flatten`` and ``avg_pool2d`` are exported, at any depth of nesting.
-    Normalisation by batch is folded into the layer before it, and dropout vanishes, both in
-    evaluation mode only.
+    Layers, sums, ``avg_pool2d`` and reshapes that flatten are exported, at any depth of nesting.
+    Batch normalization is folded into the layer before it, and dropout vanishes, both in evaluation
+    mode only.
 
     :param module: a network that one call advances by one time step
     :param sample_data: an input of one step, with or without a batch; a tuple of such for a network
         with several inputs. It is run once; the neurons' states are as before
     :param model_name: name that is kept in the metadata of the graph
-    :param model_fwd_args: what ``forward`` takes after the input
-    :param ignore_dims: dimensions of the sample that are no part of the network's input; found out
-        if empty
+    :param model_fwd_args: arguments of ``forward`` after the input
+    :param ignore_dims: batch dimensions of the sample; inferred if empty
     :param dt: time step in seconds
     :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
         spikes are the same
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_nir.import_from_nir`
-    :raises TypeError: ``module`` is no module, ``sample_data`` no tensor, or another argument of
-        the wrong type
-    :raises NotImplementedError: a layer or an operation that NIR has not, by its name
+    :raises TypeError: ``module`` is not a module, ``sample_data`` is not a tensor, or another
+        argument has the wrong type
+    :raises NotImplementedError: a layer or an operation that NIR cannot express, by its name
     :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
         of the wrong shape
 
@@ -719,7 +812,7 @@ def export_to_nir(
     for name, value in lists.items():
         if not isinstance(value, Iterable):
             raise TypeError(f"{name}={value!r}; a list is needed, [] for none")
-    module = getattr(module, "_orig_mod", module)  # what torch.compile was given
+    module = getattr(module, "_orig_mod", module)  # under torch.compile
     if isinstance(module, Unroll):
         module = module.net
     samples = tuple(sample_data) if isinstance(sample_data, tuple | list) else (sample_data,)
@@ -729,7 +822,7 @@ def export_to_nir(
     kept = _states_of(module)
     try:
         utils.reset(module)
-        traced = _trace(module, len(samples), model_fwd_args)
+        traced = _trace(module, samples, model_fwd_args)
         utils.reset(module)
         builder = _Builder(traced, _leading(traced, samples[0], ignore_dims), dt, unit_r)
         with torch.no_grad():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -26,6 +27,7 @@ from ._neurons.rleaky import RLeaky
 from ._neurons.rsynaptic import RSynaptic
 from ._neurons.states import Stateful
 from ._neurons.synaptic import Synaptic
+from ._torch import is_compiling
 
 if TYPE_CHECKING:
     import nir
@@ -36,9 +38,9 @@ Edges = list[tuple[str, str]]
 
 
 class Delay(Stateful):
-    r"""Hand on what came in some steps ago, :math:`Y[t] = X[t - d]`, and zeros before.
+    r"""Delay by some steps, :math:`Y[t] = X[t - d]`, with zeros before the first.
 
-    :param steps: :math:`d`, a tensor of whole numbers from 0 that broadcasts to one sample
+    :param steps: :math:`d`, a tensor of non-negative integers that broadcasts to one sample
     """
 
     states = ("past",)
@@ -55,7 +57,7 @@ class Delay(Stateful):
         return torch.zeros(sizes, device=self.steps.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the input was, of the shape ``[B, ...]`` of ``x``."""
+        """Return an earlier input, of the shape ``[B, ...]`` of ``x``."""
         past = self._newest("past")
         if past is None:
             past = x.new_zeros(self.length, *x.shape)
@@ -69,7 +71,7 @@ class Delay(Stateful):
 
 
 class Last(Stateful):
-    """The value that some layer had in the last step: where a cycle of a graph is cut.
+    """The value of another layer in the last step, where a cycle of a graph is cut.
 
     :param shape: the shape of one sample
     :param dims: the number of dimensions of one sample of the input
@@ -96,6 +98,146 @@ class Last(Stateful):
     def extra_repr(self) -> str:
         """Return the shape as ``print(net)`` shows it."""
         return f"shape={self.shape}"
+
+
+# Networks ------------------------------------------------------------------------------------
+
+
+# The value of a node in this step by its name, or in the last step by ("last", name).
+Key = str | tuple[str, str]
+
+
+class Network(nn.Module):
+    """A graph of layers that runs one time step per call.
+
+    :param layers: the layers by their path
+    :param inputs: names of the inputs, in the order of the call
+    :param steps: name and path of each layer, in the order in which they run, and the keys of the
+        values whose sum it takes
+    :param outputs: the keys of the values whose sum each output is
+    :param last: for the path of each :class:`Last`, the name of the node whose value it keeps
+    """
+
+    def __init__(
+        self,
+        layers: dict[str, nn.Module],
+        inputs: list[str],
+        steps: list[tuple[str, str, list[Key]]],
+        outputs: list[list[Key]],
+        last: dict[str, str],
+    ) -> None:
+        super().__init__()
+        for path, layer in layers.items():
+            *stem, name = path.split(".")
+            parent: nn.Module = self
+            for part in stem:
+                if part not in parent._modules:
+                    parent.add_module(part, nn.Module())
+                parent = parent.get_submodule(part)
+            parent.add_module(name, layer)
+        self._inputs, self._steps, self._outputs, self._last = inputs, steps, outputs, last
+
+    def forward(self, input: Tensor, *more: Tensor) -> Any:
+        """Run one step.
+
+        :param input: the input ``[B, ...]``; further inputs follow it
+        :returns: the output, or a tuple of several
+        :raises TypeError: another number of inputs
+        """
+        signals = input, *more
+        if len(signals) != len(self._inputs):
+            raise TypeError(
+                f"{len(signals)} inputs are given; the network takes {', '.join(self._inputs)}"
+            )
+        values: dict[Key, Tensor] = dict(zip(self._inputs, signals, strict=True))
+        for path, name in self._last.items():
+            values["last", name] = self.get_submodule(path)(input)
+        for name, path, sources in self._steps:
+            values[name] = self.get_submodule(path)(_sum(values, sources))
+        for path, name in self._last.items():
+            self.get_submodule(path)(input, values[name])
+        out = tuple(_sum(values, sources) for sources in self._outputs)
+        return out[0] if len(out) == 1 else out
+
+
+def _sum(values: dict[Key, Tensor], keys: list[Key]) -> Tensor:
+    first, *others = (values[key] for key in keys)
+    for other in others:
+        first = first + other
+    return first
+
+
+class State(dict[str, tuple[Tensor, ...]]):
+    """The states of a network: those of each layer by its path, in the order of its call."""
+
+
+class NetworkWithState(Network):
+    """A :class:`Network` that takes and returns its state: ``out, state = net(x, state)``.
+
+    The layers keep their states themselves. Without a state, or with the one that the last call
+    returned, they go on from there, also after they were reset or detached. Any other state is
+    restored first.
+    """
+
+    _newest: weakref.ref[State] | None = None
+    """The state that the last call returned."""
+
+    def forward(self, input: Tensor, *more: Any, state: Mapping[str, Any] | None = None) -> Any:
+        """Run one step.
+
+        :param input: the input ``[B, ...]``; further inputs follow it
+        :param state: a state that an earlier call returned, after the inputs or by name
+        :returns: the output, or a tuple of several, and the new :class:`State`
+        :raises TypeError: another number of inputs, or ``state`` is not a mapping
+        :raises ValueError: ``state`` does not fit the layers
+        """
+        if state is None and len(more) == len(self._inputs):
+            more, state = more[:-1], more[-1]
+        self._restore(state)
+        out = super().forward(input, *more)
+        if isinstance(input, fx.Proxy):  # no layer has run
+            return out, None
+        new = State(
+            (path, tuple(getattr(layer, name) for name in layer.states))
+            for path, layer in self._stateful().items()
+        )
+        self._newest = None if is_compiling() else weakref.ref(new)
+        return out, new
+
+    def _stateful(self) -> dict[str, Stateful]:
+        return {path: each for path, each in self.named_modules() if isinstance(each, Stateful)}
+
+    def _restore(self, state: Any) -> None:
+        """Give the layers the states that an earlier call returned."""
+        if state is None or (self._newest is not None and state is self._newest()):
+            return
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"state is a {type(state).__name__}; pass what the last call returned, or None"
+            )
+        layers = self._stateful()
+        given = {path: states for path, states in state.items() if states is not None}
+        for path, states in given.items():
+            if path not in layers:
+                raise ValueError(
+                    f"state has an entry {path!r}; the layers with states are {', '.join(layers)}"
+                )
+            names = layers[path].states
+            if (
+                not isinstance(states, tuple | list)
+                or len(states) != len(names)
+                or not all(isinstance(each, Tensor) for each in states)
+            ):
+                raise ValueError(
+                    f"state[{path!r}] is {states!r}; it must be a tuple of the tensors "
+                    f"{', '.join(names)}"
+                )
+        for path, states in given.items():
+            for name, each in zip(layers[path].states, states, strict=True):
+                setattr(layers[path], name, each)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_newest": None}  # a copy starts reset
 
 
 # Files ---------------------------------------------------------------------------------------
@@ -149,7 +291,7 @@ def _unknown(name: str, kind: Any) -> NotImplementedError:
 
 
 def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]:
-    """Return nodes and edges with nested graphs put in place of themselves."""
+    """Return nodes and edges, with nested graphs replaced by their content."""
     import nir
 
     nodes: dict[str, Any] = {}
@@ -183,7 +325,7 @@ def _flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]
 
 
 def _with_arrays(node: Any) -> Any:
-    """Return a node whose fields are no tensors, as some libraries leave them."""
+    """Return a node with arrays for the tensors that some libraries leave in it."""
     node = copy(node)
     fields = {name: _nir.array(v) for name, v in vars(node).items() if isinstance(v, Tensor)}
     vars(node).update(fields)
@@ -191,19 +333,19 @@ def _with_arrays(node: Any) -> Any:
 
 
 def _without(name: str, edges: Edges) -> Edges:
-    """Take a node out, and wire what comes in to where it goes."""
+    """Remove a node, and wire its sources to its readers."""
     sources = [a for a, b in edges if b == name]
     kept = (([(s, b) for s in sources] if a == name else [(a, b)]) for a, b in edges if b != name)
     return [edge for each in kept for edge in each]
 
 
 def _check_wiring(nodes: dict[str, Any], edges: Edges) -> None:
-    """Raise if an edge is missing, loose or double."""
+    """Raise if an edge is missing, dangling or duplicate."""
     for edge in edges:
         for loose in set(edge) - nodes.keys():
             raise ValueError(f"edge {edge} names {loose!r}, but the nodes are {sorted(nodes)}")
         if edges.count(edge) > 1:
-            raise ValueError(f"edge {edge} stands there twice; use a Scale node to double a signal")
+            raise ValueError(f"duplicate edge {edge}; use a Scale node to double a signal")
     kinds = {name: type(node).__name__ for name, node in nodes.items()}
     for kind, end, way in (("Input", 1, "into"), ("Output", 0, "out of")):
         if kind not in kinds.values():
@@ -223,8 +365,8 @@ def _check_wiring(nodes: dict[str, Any], edges: Edges) -> None:
     start = next(iter(nodes))
     if apart := nodes.keys() - _reached(start, both) - {start}:
         raise ValueError(
-            f"the graph falls into parts without an edge between them: {sorted(apart)} and "
-            f"{sorted(nodes.keys() - apart)}; an edge is missing"
+            f"the graph is not connected: no edge between {sorted(apart)} and "
+            f"{sorted(nodes.keys() - apart)}"
         )
 
 
@@ -254,7 +396,7 @@ class Wiring:
     """The edges that carry the value of the last step."""
 
     def into(self, name: str) -> list[str]:
-        """Return the nodes whose sum a node takes."""
+        """Return the sources whose sum a node takes."""
         return [a for a, b in self.edges if b == name]
 
     def named(self, kind: str) -> list[str]:
@@ -401,7 +543,7 @@ def _leaky(node: Any, c: _Converter) -> nn.Module:
     v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
     pull = (1 - beta) * (getattr(node, "v_leak", v_reset) - v_reset)
     if not hasattr(node, "v_threshold"):
-        c.note = c.note or "gives its membrane, does not fire"
+        c.note = c.note or "returns its membrane, does not fire"
         return NIRLeaky(*map(c.tensor, (beta, gain, pull, 0.0, 0.0)), **_INTEGRATOR)
     if (gain > 0).all() and not pull.any() and not v_reset.any():
         c.note = c.note or _units(gain)
@@ -419,7 +561,7 @@ def _synaptic(node: Any, c: _Converter) -> nn.Module:
     syn_0 = (1 - beta) * (node.v_leak - v_reset)
     driven: Any = map(c.tensor, (alpha, beta, gain, (1 - alpha) * syn_0, v_reset, syn_0, -v_reset))
     if not hasattr(node, "v_threshold"):
-        c.note = "gives its membrane, does not fire"
+        c.note = "returns its membrane, does not fire"
         return NIRSynaptic(*driven, **_INTEGRATOR)
     if (gain > 0).all() and not syn_0.any() and not v_reset.any():
         c.note = _units(gain)
@@ -458,14 +600,14 @@ _MODULES: dict[str, _Make] = {
     "Threshold": _threshold,
 }
 
-# What only metadata says -----------------------------------------------------------------------
+# Metadata --------------------------------------------------------------------------------------
 
 _CLASSES = {cls.__name__: cls for cls in _nir.NEURONS}
 _RECURRENT: dict[type, type[RecurrentLIF]] = {Leaky: RLeaky, Synaptic: RSynaptic}
 
 
 def _own(node: Any) -> dict[str, Any]:
-    """Return what an export of this library left in the metadata of a node or graph."""
+    """Return this library's metadata of a node or graph."""
     own = (node.metadata or {}).get(_nir.KEY)
     return own if isinstance(own, dict) else {}
 
@@ -485,7 +627,7 @@ def _arguments(own: dict[str, Any], c: _Converter) -> dict[str, Any]:
 
 
 def _restored(node: Any, loop: Any, c: _Converter) -> Any:
-    """Return the neuron that was exported, or None if the node is not, or no longer, its image."""
+    """Return the neuron that was exported, or None if there is none, or the node was changed."""
     own = _own(node)
     cls: Any = _CLASSES.get(str(own.get("class")))
     if cls is None:
@@ -498,7 +640,7 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
         shape, unit_r = tuple(node.input_type["input"]), bool(own.get("unit_r"))
         kind, fields = _nir.fields(neuron, shape, c.dt, unit_r)
     except (ValueError, RuntimeError, LookupError, AttributeError, TypeError):
-        # Another size, no feedback, or not what an export writes.
+        # Another size, no recurrent connection, or not written by an export.
         kind, fields = "", {}
     if kind != type(node).__name__ or not all(
         np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
@@ -513,7 +655,7 @@ def _restored(node: Any, loop: Any, c: _Converter) -> Any:
 
 
 def _feedback(node: Any) -> dict[str, Any] | None:
-    """Return how a neuron is told of such a feedback, or None if it takes none of this kind."""
+    """Return the arguments for such a recurrent connection, or None if no neuron has this kind."""
     kind = type(node).__name__
     if kind == "Scale":
         return {"all_to_all": False}
@@ -531,15 +673,16 @@ def _feedback(node: Any) -> dict[str, Any] | None:
 
 
 def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> Any:
-    """Make a neuron with feedback; the graph's weights are those that count."""
+    """Make a neuron with a recurrent connection, whose weights are those of the graph."""
     how = None if loop is None else _feedback(loop)
     if how is None:
-        raise ValueError("there is no feedback")
-    if not how.get("all_to_all", True):
-        value = c.tensor(loop.scale)
-        was = kwargs.pop("V", value)
-        how["V"] = was if (was == value).all() else value
-        return cls(**how, **kwargs)
+        raise ValueError("there is no recurrent connection")
+    was = kwargs.pop("V", None)
+    weights = _one_to_one(loop, was is not None)
+    if weights is not None:
+        V = c.tensor(weights)
+        same = was is not None and (was == V).all()
+        return cls(all_to_all=False, V=was if same else V, **kwargs)
     neuron = cls(**how, **kwargs)
     layer: Any = _MODULES[type(loop).__name__](loop, c)
     neuron.recurrent.weight, neuron.recurrent.bias = layer.weight, layer.bias
@@ -547,8 +690,18 @@ def _recurrent(cls: Any, kwargs: dict[str, Any], loop: Any, c: _Converter) -> An
     return neuron
 
 
+def _one_to_one(loop: Any, was_so: bool) -> np.ndarray | None:
+    """Return the weights of a one-to-one recurrent connection, None if it is of another kind."""
+    if type(loop).__name__ == "Scale":
+        return loop.scale
+    if not was_so or type(loop).__name__ != "Linear":
+        return None
+    diagonal = np.diag(loop.weight)
+    return diagonal if (loop.weight == np.diag(diagonal)).all() else None
+
+
 def _module(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
-    """Return the module of a node, and whether the feedback is inside."""
+    """Return the module of a node, and whether the recurrent connection is inside."""
     _check_finite(node)
     restored = _restored(node, loop, c)
     if restored is not None:
@@ -562,20 +715,20 @@ def _module(node: Any, loop: Any, c: _Converter) -> tuple[nn.Module, bool]:
 
 
 def _check_finite(node: Any) -> None:
-    """Raise if a neuron has a value of which its membrane would not be a number."""
+    """Raise if a neuron has a value that would make its membrane NaN."""
     if type(node).__name__ not in _NEURONS:
         return
     for name, value in vars(node).items():
         values = np.asarray(value)
         if values.dtype.kind == "f":
-            # A time constant without end is no leak, and such a threshold is never reached.
-            endless = name.startswith("tau") or name == "v_threshold"
-            if (np.isnan(values) if endless else ~np.isfinite(values)).any():
+            # An infinite time constant means no leak; an infinite threshold is never reached.
+            may_be_infinite = name.startswith("tau") or name == "v_threshold"
+            if (np.isnan(values) if may_be_infinite else ~np.isfinite(values)).any():
                 raise ValueError(f"{name} has the value {values[~np.isfinite(values)].flat[0]}")
 
 
 def _loops(nodes: dict[str, Any], edges: Edges) -> dict[str, str]:
-    """Return for each neuron the one weight through which it feeds back to itself alone."""
+    """Return for each neuron the one weight that connects it to itself alone."""
     loops: dict[str, str] = {}
     for name in (name for name, node in nodes.items() if hasattr(node, "v_threshold")):
         weights = [
@@ -605,7 +758,7 @@ def _elsewhere(node: Any) -> str:
     if own.get("inhibition"):
         differs.append("lets all neurons fire, where here one of each sample does")
     if np.any(np.not_equal(own.get("parameters", {}).get("graded_spikes_factor", 1), 1)):
-        differs.append("gives spikes of 1, where they are graded here")
+        differs.append("fires spikes of 1, where they are graded here")
     kernel = node.weight.shape[2:] if type(node).__name__ == "Conv2d" else ()
     if len(set(kernel)) > 1 or int(getattr(node, "groups", 1)) > 1:
         differs.append("nir.read needs type_check=False: it infers a wrong shape")
@@ -616,7 +769,7 @@ def _elsewhere(node: Any) -> str:
 
 
 def _load(graph: Any) -> nir.NIRGraph:
-    """Return the graph that is given, or is in a file, or consists of one node."""
+    """Return the given graph, that of a file, or one of a single node."""
     import nir
 
     if isinstance(graph, str | PathLike):
@@ -634,7 +787,7 @@ def wiring(graph: Any) -> Wiring:
 
 
 def convert(
-    graph: Any, dt: float | None, dtype: torch.dtype | None = None
+    graph: Any, dt: float | None, dtype: torch.dtype | None = None, init_hidden: bool = True
 ) -> tuple[nn.Module, _nir.Report]:
     """Return the module of a graph, and a report on each of its nodes."""
     graph = _load(graph)
@@ -655,7 +808,8 @@ def convert(
         {name: node for name, node in nodes.items() if name not in inside},
         [edge for edge in edges if not inside & set(edge)],
     )
-    module = _assemble(wired, modules, _shapes(wired, modules, dtype), _paths(modules, loops))
+    shapes, paths = _shapes(wired, modules, dtype), _paths(modules, loops)
+    module = _assemble(wired, modules, shapes, paths, init_hidden)
     for name in {a for a, _ in wired.cut}:
         note = f"{rows[name].note}; its value comes back one step later"
         rows[name] = replace(rows[name], note=note.removeprefix("; "))
@@ -758,28 +912,17 @@ def _size(types: dict[str, Any] | None) -> tuple[int, ...] | None:
     return None if size is None else tuple(int(n) for n in size)
 
 
-_TAKEN = {*dir(nn.Sequential()), *dir(fx.GraphModule)}
+_TAKEN = {*dir(nn.Sequential()), *dir(NetworkWithState({}, [], [], [], {})), "last"}
 
 
 def _attribute(name: str) -> str:
-    """Return a name that a module can have as an attribute, and fx as an argument."""
+    """Return a name that a module can have as an attribute."""
     name = re.sub(r"\W", "_", name)
     return f"{name}_" if not name or iskeyword(name) or name in _TAKEN else name
 
 
-def _argument_names(names: list[str]) -> list[str]:
-    """Return names for the arguments of a function, in which fx also writes self and torch."""
-    made: list[str] = []
-    for name in map(_attribute, names):
-        name = name if name.isidentifier() and name not in ("self", "torch") else f"input_{name}"
-        while name in made:
-            name += "_"
-        made.append(name)
-    return made
-
-
 def _paths(modules: dict[str, nn.Module], loops: dict[str, str]) -> dict[str, str]:
-    """Return a path for each module: its node's name, as far as attributes can have it."""
+    """Return a path for each module: its node's name, mangled where it is not a valid attribute."""
     paths: dict[str, str] = {}
     for name in modules:
         stem, _, last = name.rpartition(".")
@@ -796,42 +939,27 @@ def _assemble(
     modules: dict[str, nn.Module],
     shapes: dict[str, tuple[int, ...]],
     paths: dict[str, str],
+    init_hidden: bool,
 ) -> nn.Module:
-    """Return a chain of layers as nn.Sequential, and anything else as an fx.GraphModule."""
+    """Return a network; with hidden states, a chain of layers as nn.Sequential."""
     steps = [name for name in wired.order if name in modules]
     inputs, outputs, cut = wired.named("Input"), wired.named("Output"), wired.cut
     is_line = set(wired.edges) == set(pairwise([*inputs, *steps, *outputs]))
-    if len(inputs) == len(outputs) == 1 and is_line:
+    if init_hidden and is_line and len(inputs) == len(outputs) == 1:
         nested = _nested([(paths[name], modules[name]) for name in steps])
         if nested is not None:
             return nested
-    graph = fx.Graph()
-    values = dict(zip(inputs, map(graph.placeholder, _argument_names(inputs)), strict=True))
-    batch = values[inputs[0]]
-    targets = {paths[name]: modules[name] for name in steps}
-    last = {}
-    for name in sorted({a for a, _ in cut}):
-        targets[f"last.{paths[name]}"] = Last(shapes[name], len(shapes[inputs[0]]))
-        last[name] = graph.call_module(f"last.{paths[name]}", (batch,))
-    for name in [*steps, *outputs]:
-        first, *more = [last[a] if (a, name) in cut else values[a] for a in wired.into(name)]
-        for value in more:
-            first = graph.call_function(torch.add, (first, value))
-        values[name] = graph.call_module(paths[name], (first,)) if name in modules else first
-    for name in last:
-        graph.call_module(f"last.{paths[name]}", (batch, values[name]))
-    out = tuple(values[name] for name in outputs)
-    graph.output(out[0] if len(out) == 1 else out)
-    root = nn.Module()  # where fx keeps the order of the layers; not so in a dict
-    for path, module in targets.items():
-        *stem, name = path.split(".")
-        parent = root
-        for part in stem:
-            if part not in parent._modules:
-                parent.add_module(part, nn.Module())
-            parent = parent.get_submodule(part)
-        parent.add_module(name, module)
-    return fx.GraphModule(root, graph)
+    layers = {paths[name]: modules[name] for name in steps}
+    last = {f"last.{paths[name]}": name for name in sorted({a for a, _ in cut})}
+    for path, name in last.items():
+        layers[path] = Last(shapes[name], len(shapes[inputs[0]]))
+
+    def sources(name: str) -> list[Key]:
+        return [("last", a) if (a, name) in cut else a for a in wired.into(name)]
+
+    called = [(name, paths[name], sources(name)) for name in steps]
+    make = Network if init_hidden else NetworkWithState
+    return make(layers, inputs, called, [sources(name) for name in outputs], last)
 
 
 def _nested(layers: list[tuple[str, nn.Module]]) -> nn.Sequential | None:
@@ -849,6 +977,7 @@ def _nested(layers: list[tuple[str, nn.Module]]) -> nn.Sequential | None:
 def import_from_nir(
     graph: nir.NIRGraph | str | PathLike[str],
     *,
+    init_hidden: bool = False,
     dt: float = 1e-4,
     dtype: torch.dtype | None = None,
 ) -> nn.Module:
@@ -865,26 +994,30 @@ def import_from_nir(
     :func:`~snntorch.export_nir.export_to_nir` wrote come back as they were, with every kind of
     reset.
 
-    A chain of nodes becomes an ``nn.Sequential``, which :func:`~snntorch.unroll` runs on its fast
-    path, any other graph an ``fx.GraphModule``. Neurons keep their states inside
-    (``init_hidden=True``), and :func:`utils.reset <snntorch.utils.reset>` resets them. In a cycle
-    that is no neuron's own feedback, the value of one neuron comes back one step later.
+    The network is called ``out, state = net(x, state)``, first as ``net(x)``, and is a
+    :class:`NetworkWithState`. With ``init_hidden=True`` it returns the output alone: a chain of
+    nodes becomes an ``nn.Sequential``, which :func:`~snntorch.unroll` runs on its fast path, any
+    other graph a :class:`Network`. In both, :func:`utils.reset <snntorch.utils.reset>` resets the
+    neurons. In a cycle that is more than a neuron's own recurrent connection, the value of one
+    neuron comes back one step later.
 
     :param graph: a ``nir.NIRGraph``, or the path of a file with one
+    :param init_hidden: return the output without the state. Default: ``False``
     :param dt: time step in seconds
     :param dtype: floating point type of the parameters; default, that of the exported network, or
         torch's default
-    :returns: a module from input ``[B, ...]`` to spikes ``[B, ...]`` of one step; a tuple in
-        alphabetical order if the graph has several outputs, and likewise its arguments
+    :returns: a module from input ``[B, ...]`` to spikes ``[B, ...]`` of one step, with the state
+        unless ``init_hidden``. Several inputs are arguments in alphabetical order; several outputs
+        are a tuple in alphabetical order
     :raises FileNotFoundError: there is no such file
     :raises NotImplementedError: a node of an unknown type
     :raises ValueError: an unreadable file; ``dt`` is not positive, differs from that of the export,
-        or exceeds a time constant; an edge is missing, double or leads nowhere; shapes disagree
+        or exceeds a time constant; an edge is missing, duplicate or dangling; shapes disagree
 
     Source: J. E. Pedersen et al., "Neuromorphic intermediate representation: A unified instruction
     set for interoperable brain-inspired computing", Nature Communications 15 (2024) 8122.
     """
-    module, report = convert(graph, dt, dtype)
+    module, report = convert(graph, dt, dtype, init_hidden)
     if approximations := report.remarks("approximate"):
         warn(f"this import is approximate; {approximations}", stacklevel=2)
     return module

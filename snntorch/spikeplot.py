@@ -1,8 +1,8 @@
-"""Pictures of spikes, membranes, weights and of training.
+"""Pictures of spikes, membranes, weights and training.
 
-Data are tensors, on any device and with gradients or without, or arrays; time comes first. The four
-functions that 1.0.0 had draw as they did there. Each of the others takes the axes to draw on, makes
-a figure where it gets none, and returns the axes.
+Data are arrays, or tensors on any device, with or without gradients; time comes first. ``raster``,
+``animator``, ``spike_count`` and ``traces`` draw as in 1.0.0. Each of the others draws on the axes
+that it is given, or on a new figure, and returns the axes.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ __all__ = [
 ]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Colours that colour-blind readers tell apart. M. Okabe and K. Ito, *Color Universal Design*,
-2008."""
+"""Colors for color-blind readers. M. Okabe and K. Ito, *Color Universal Design*, 2008."""
 
-_BLUE, _RED, _GREY, _PALE = PALETTE[0], PALETTE[1], "#666666", "#E6E6E6"
+_BLUE, _RED, _GREY = PALETTE[0], PALETTE[1], "#666666"
 
 
 def __getattr__(name: str) -> Any:
@@ -85,7 +84,7 @@ def _camera() -> Any:
 
 
 def _array(name: str, data: Tensor | ArrayLike) -> NDArray[Any]:
-    """Data as an array of real numbers."""
+    """Return data as an array of real numbers."""
     if isinstance(data, Tensor):
         data = data.detach().cpu()
         # NumPy has no bfloat16; nothing is lost.
@@ -105,7 +104,7 @@ def _array(name: str, data: Tensor | ArrayLike) -> NDArray[Any]:
 
 
 def _over_time(name: str, data: Tensor | ArrayLike) -> NDArray[Any]:
-    """Data as [T, N]: all that comes after the time is one axis of neurons."""
+    """Return data as [T, N], with all axes after the time flattened into one."""
     array = _array(name, data)
     if not array.ndim or not array.size:
         raise ValueError(
@@ -124,7 +123,7 @@ def _axes(ax: Axes | None) -> Axes:
 def _panels(
     axes: Any, count: int, heights: Sequence[float] | None = None, sharex: bool = True
 ) -> NDArray[Any]:
-    """The given axes, or new ones below each other, as a rule with a common time."""
+    """Return the given axes, or new ones below each other, by default with a shared time axis."""
     if axes is None:
         ratios = {"height_ratios": heights or [1] * count}
         grid = {"squeeze": False, "sharex": sharex, "layout": "constrained"}
@@ -184,27 +183,24 @@ def _first_and_last(ax: Axes, neurons: int) -> None:
 def raster(data: Tensor | ArrayLike, ax: Axes, **kwargs: Any) -> PathCollection:
     """Draw a dot for each spike, time to the right and neurons upwards.
 
-    :param data: spikes, shape [T] or [T, N]; further axes are counted through as neurons. Whatever
-        is not zero is a spike.
+    The axes span the spikes, unless they have limits of their own: ``ax.set(xlim=(0, 99))`` also
+    shows the silent steps.
+
+    :param data: spikes, shape [T] or [T, N]; all axes after the time are flattened into one axis of
+        neurons. Every nonzero value is a spike.
     :param ax: axes to draw on
     :param kwargs: passed on to ``ax.scatter``, such as ``s`` (area of a marker in points squared),
-        ``c`` and ``marker``. Without a size the markers fit the number of neurons.
+        ``c`` and ``marker``
     :returns: the markers.
-    :raises ValueError: if there is no time step or no neuron.
+    :raises ValueError: if the data have no time axis.
     """
-    spikes = _over_time("data", data)
-    time, neuron = spikes.nonzero()
-    if "s" not in kwargs and "sizes" not in kwargs:
-        kwargs["s"] = min(max(_points(ax)[1] / spikes.shape[1], 1.2), 6) ** 2
-        if kwargs.keys().isdisjoint({"marker", "lw", "linewidth", "linewidths"}):
-            kwargs["linewidths"] = 0
-    if len(time) > 20_000:  # a million paths in a PDF open in no viewer
+    spikes = _array("data", data)
+    if not spikes.ndim:
+        raise ValueError("data has shape (); expected spikes over time, [T, ...].")
+    time, neuron = spikes.reshape(len(spikes), math.prod(spikes.shape[1:])).nonzero()
+    if len(time) > 20_000:  # no viewer opens a PDF with a million paths
         kwargs.setdefault("rasterized", True)
-    markers = ax.scatter(time, neuron, **kwargs)
-    # Silent steps and neurons are part of the picture too.
-    ax.update_datalim([(0, 0), (spikes.shape[0] - 1, spikes.shape[1] - 1)])
-    ax.autoscale_view()
-    return markers
+    return ax.scatter(time, neuron, **kwargs)
 
 
 def animator(
@@ -220,24 +216,27 @@ def animator(
     ``animation.save("spikes.gif", writer="pillow")`` needs no further program;
     ``animation.to_html5_video()`` needs ffmpeg.
 
-    :param data: images, shape [T, H, W], or [T, H, W, 3] in colour. All frames share the colour
+    :param data: images, shape [T, H, W], or [T, H, W, 3] in color. All frames share the color
         map, from the least value to the greatest.
     :param fig: figure that holds the axes
     :param ax: axes to draw on
-    :param num_steps: how many of the first steps to show. Default: ``False``, for all
+    :param num_steps: number of steps to show. Default: ``False``, for all
     :param interval: time between frames in milliseconds. Default: ``40``
-    :param cmap: name of the colour map. Default: ``"plasma"``
+    :param cmap: name of the color map. Default: ``"plasma"``
     :returns: the animation; keep it in a variable until it is shown or saved.
-    :raises ValueError: if the data are no images over time or have less than ``num_steps`` steps.
+    :raises ValueError: if the data are not images over time or have fewer than ``num_steps`` steps.
     """
     images = _array("data", data)
-    coloured = images.ndim == 4 and images.shape[-1] == 3
-    if (images.ndim != 3 and not coloured) or not images.size:
+    colored = images.ndim == 4 and images.shape[-1] == 3
+    if (images.ndim != 3 and not colored) or not images.size:
         raise ValueError(
             f"data has shape {images.shape}; expected images over time, [T, H, W]: choose one "
             "sample and one channel, such as data[:, 0, 0]."
         )
-    images = images[: _steps(num_steps, len(images))]
+    num_steps = _steps(num_steps, len(images))
+    if num_steps > len(images):
+        raise ValueError(f"num_steps is {num_steps}; data has {len(images)} time steps.")
+    images = images[:num_steps]
     limits = np.nanmin(images), np.nanmax(images)
     camera = _camera()(fig)
     ax.axis("off")
@@ -248,11 +247,7 @@ def animator(
 
 
 def _steps(num_steps: int | bool, available: int) -> int:
-    if num_steps is False:
-        return available
-    if _count("num_steps", num_steps, 1) > available:
-        raise ValueError(f"num_steps is {num_steps}; data has {available} time steps.")
-    return int(num_steps)
+    return _count("num_steps", num_steps, 1) if num_steps else available
 
 
 def spike_count(
@@ -267,24 +262,23 @@ def spike_count(
     interval: float = 25,
     time_step: float | bool = False,
 ) -> ArtistAnimation | None:
-    """Draw how often each output neuron has fired, as a bar; animated, as bars that grow in time.
+    """Draw how often each output neuron fired as a bar, or animate the growing bars.
 
     :param data: spikes of one sample, shape [T, N]
     :param fig: figure that holds the axes
     :param ax: axes to draw on
     :param labels: names of the N neurons
-    :param num_steps: how many of the first steps to count. Default: ``False``, for all
+    :param num_steps: number of steps to count. Default: ``False``, for all
     :param animate: whether to animate the counts. Default: ``False``
-    :param interpolate: frames for each time step, between which the line that marks the time moves
-        on. Default: ``1``
+    :param interpolate: frames per time step; the line that marks the time moves in each of them.
+        Default: ``1``
     :param gridshader: whether to shade every other interval of the time axis. Default: ``True``
     :param interval: time between frames in milliseconds. Default: ``25``
     :param time_step: length of a step in seconds, for an axis in seconds. Default: ``False``, for
         an axis in steps
-    :returns: the animation, to be kept in a variable until it is shown or saved; None without
+    :returns: the animation; keep it in a variable until it is shown or saved. None without
         ``animate``.
-    :raises ValueError: if the data are not [T, N], the labels are not N, or there are less than
-        ``num_steps`` steps.
+    :raises ValueError: if the data are not [T, N], or the labels are not N.
     """
     spikes = _array("data", data)
     if spikes.ndim != 2 or not spikes.size:
@@ -299,28 +293,28 @@ def spike_count(
     interpolate = _count("interpolate", interpolate, 1)
     num_steps = _steps(num_steps, len(spikes))
     unit = 1 if time_step is False else time_step
-    # Row t holds what has been fired in the t steps up to time t.
+    # Row t holds the counts after t steps.
     counts = unit * np.vstack([np.zeros(len(labels)), spikes[:num_steps].cumsum(0, dtype=float)])
     rows = np.arange(1, len(labels) + 1)
-    _tidy(ax, xlim=(0, unit * num_steps), ylim=(0.4, len(labels) + 0.6), ylabel="Labels")
-    ax.set_xlabel("Time Step" if time_step is False else "Time [s]")
+    xlabel = "Time Step" if time_step is False else "Time [s]"
+    ax.set(xlim=(0, unit * num_steps), xlabel=xlabel, ylabel="Labels")
     ax.set_yticks(rows, labels)
     ticks = ax.get_xticks()
 
     def draw(count: NDArray[Any]) -> None:
         if gridshader:
             for start, end in zip(ticks[1::2], ticks[2::2], strict=False):
-                ax.axvspan(start, end, color=_PALE, linewidth=0, zorder=0)
-        ax.hlines(rows, 0, count, color=PALETTE[5], linewidth=5)
-        ax.plot(count, rows, "o", color=_BLUE, clip_on=False)
+                ax.axvspan(start, end, facecolor="lightgrey", alpha=0.7, zorder=0)
+        ax.hlines(rows, 0, count, color="#007ACC", alpha=0.5, linewidth=8)
+        ax.plot(count, rows, "o", color="#007ACC", alpha=0.6, markersize=8)
 
     if not animate:
         draw(counts[-1])
         return None
     camera = _camera()(fig)
     for frame in range(1, interpolate * num_steps + 1):
-        draw(counts[frame // interpolate])
-        ax.axvline(unit * frame / interpolate, color=_RED, linewidth=2)
+        draw(counts[min(frame // interpolate, len(spikes))])
+        ax.axvline(unit * frame / interpolate, color="tab:orange", linewidth=3)
         camera.snap()
     return camera.animate(interval=interval)
 
@@ -334,17 +328,17 @@ def traces(
 ) -> None:
     """Draw the membranes of several neurons, each in a panel of the current figure.
 
-    :param data: membranes, shape [T, N]
-    :param spk: spikes, shape [T, N], which stand out from the membranes. Default: ``None``
+    :param data: membranes, shape [T, N], or [T, N, K] for K lines in each panel
+    :param spk: spikes of the same shape, drawn on top of the membranes. Default: ``None``
     :param dim: rows and columns of panels, for the first rows x columns neurons.
         Default: ``(3, 3)``
     :param spk_height: height of a spike above its membrane. Default: ``5``
-    :param titles: titles of the panels. Default: ``None``
-    :raises ValueError: if the data are not [T, N], shapes differ, there are less neurons than
-        panels, or less titles.
+    :param titles: titles of the first panels. Default: ``None``
+    :raises ValueError: if the data are not [T, N] or [T, N, K], shapes differ, or there are fewer
+        neurons than panels.
     """
     mem = _array("data", data)
-    if mem.ndim != 2 or not mem.size:
+    if mem.ndim not in (2, 3) or not mem.size:
         raise ValueError(
             f"data has shape {mem.shape}; expected the membranes of one sample, [T, N], such as "
             "mem_rec[:, 0]."
@@ -360,16 +354,14 @@ def traces(
             f"dim is {dim}, {rows * columns} panels for {mem.shape[1]} neurons; expected at most "
             f"one panel each, such as dim=(1, {mem.shape[1]})."
         )
-    if titles is not None and len(titles) < rows * columns:
-        raise ValueError(f"titles holds {len(titles)} names for {rows * columns} panels.")
     plt = _pyplot()
     figure, first = plt.gcf(), None
     grid = figure.add_gridspec(rows, columns)
     for i in range(rows * columns):
         ax = figure.add_subplot(grid[i // columns, i % columns], sharex=first, sharey=first)
         first = first or ax
-        ax.plot(mem[:, i], color=_BLUE)
-        if titles is not None:
+        ax.plot(mem[:, i])
+        if titles is not None and i < len(titles):
             ax.set_title(titles[i])
         ax.axis("off")
 
@@ -391,8 +383,8 @@ def cur_mem_spk(
     """Draw the input, membrane and spikes of some neurons below each other.
 
     :param cur: input current, shape [T] or [T, ...]
-    :param mem: membrane, likewise; a record that begins with the initial state has T + 1 steps
-    :param spk: spikes, likewise
+    :param mem: membrane, same shape; a record that begins with the initial state has T + 1 steps
+    :param spk: spikes, same shape
     :param threshold: level at which to draw a dashed line, or one for each neuron.
         Default: ``None``, for none
     :param syn: synaptic current, which gets a panel between input and membrane. Default: ``None``
@@ -440,11 +432,11 @@ def membrane_map(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the membranes of many neurons as colours, time to the right and neurons upwards.
+    """Draw the membranes of many neurons as colors, time to the right and neurons upwards.
 
     :param mem: membranes, shape [T, N]; further axes are counted through as neurons
-    :param threshold: level around which the colours change from blue to red. Default: ``None``
-    :param cmap: name of the colour map. Default: ``None``, for ``"cividis"``, or ``"RdBu_r"`` with
+    :param threshold: level around which the colors change from blue to red. Default: ``None``
+    :param cmap: name of the color map. Default: ``None``, for ``"cividis"``, or ``"RdBu_r"`` with
         a threshold
     :param colorbar: whether to draw the scale. Default: ``True``
     :param ax: axes to draw on. Default: ``None``, for a new figure
@@ -462,7 +454,7 @@ def membrane_map(
         "norm": norm,
     }
     cmap = cmap or ("cividis" if threshold is None else "RdBu_r")
-    # Choosing the pixels before the colours takes half the time.
+    # Choosing the pixels before the colors takes half the time.
     image = ax.imshow(array.T, cmap=cmap, interpolation_stage="data", **options)
     _whole_numbers(ax.yaxis)
     _bar(ax, image, colorbar, "membrane")
@@ -499,7 +491,9 @@ def network_raster(
         if spikes.shape[1] <= 20:
             _spike_lines(ax, spikes, color)
         else:
-            raster(spikes, ax, color=color)
+            row = _points(ax)[1] / spikes.shape[1]
+            raster(spikes, ax, color=color, s=min(max(row, 1.2), 6) ** 2, linewidths=0)
+            ax.set_ylim(-1, spikes.shape[1])
             _first_and_last(ax, spikes.shape[1])
         rate = np.count_nonzero(spikes) / spikes.size
         _tidy(ax, xlim=(-1, len(spikes)))
@@ -641,7 +635,7 @@ def weights(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw weights as colours: blue below zero, white at zero, red above.
+    """Draw weights as colors: blue below zero, white at zero, red above.
 
     :param weight: weights of a dense layer, shape [N, M], as a matrix; or of a convolution,
         [N, C, H, W] (or [N, C, L]), as a row of kernels for each output channel
@@ -649,7 +643,7 @@ def weights(
         Default: ``None``
     :param columns: number of images in a row. Default: ``None``, for a row per output channel, or
         about a square where there is one image per neuron
-    :param cmap: name of the colour map. Default: ``"RdBu_r"``
+    :param cmap: name of the color map. Default: ``"RdBu_r"``
     :param colorbar: whether to draw the scale. Default: ``True``
     :param ax: axes to draw on. Default: ``None``, for a new figure
     :returns: the axes.
@@ -705,7 +699,7 @@ def confusion_matrix(
     :param labels: names of the classes. Default: ``None``, for their numbers
     :param normalize: whether to draw the percentage of each true class instead of the number of
         samples. Default: ``False``
-    :param cmap: name of the colour map. Default: ``"Blues"``
+    :param cmap: name of the color map. Default: ``"Blues"``
     :param ax: axes to draw on. Default: ``None``, for a new figure
     :returns: the axes.
     :raises ValueError: if shapes do not fit, a class is not from 0 to C - 1, or there are not as
@@ -797,7 +791,7 @@ class LiveMonitor:
         :param values: numbers or tensors of one element, by name; the same names in every call
         :returns: the axes; None for text.
         :raises ValueError: if there are no values, other names than in the first call, or a value
-            that is no number.
+            that is not a number.
         """
         if not values or (self._updates and values.keys() != self.history.keys()):
             raise ValueError(
@@ -849,6 +843,6 @@ class LiveMonitor:
 
 
 def _in_notebook() -> bool:
-    """Tell whether somebody looks on from a notebook; a terminal's IPython has no kernel."""
+    """Tell whether this is a notebook; IPython in a terminal has no kernel."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

@@ -20,8 +20,8 @@ def membrane(u: Tensor) -> Tensor:
 class _Driven(SpikingNeuron):
     """A neuron whose input is scaled and shifted, and whose states start from given values.
 
-    With potentials counted from the reset potential, a reset to it is one to zero, and the pull
-    towards the resting potential is a constant current.
+    Potentials are relative to the reset potential: a reset sets them to zero, and the leak towards
+    the resting potential is a constant current.
     """
 
     scale: Tensor
@@ -46,14 +46,15 @@ class NIRLeaky(_Driven, Leaky):
 
     .. math:: U[t+1] = \beta U[t] + s X[t+1] + b, \qquad U[0] = U_0
 
-    where :math:`U` is counted from the reset potential, to which a spike resets it.
+    where :math:`U` is relative to the reset potential, to which a spike resets it.
 
-    :param scale: :math:`s`, a number or a tensor that broadcasts to one sample
-    :param bias: :math:`b`, likewise
-    :param v_reset: the reset potential in the units of the graph, likewise
-    :param mem_0: :math:`U_0`, likewise
+    :param scale: :math:`s`
+    :param bias: :math:`b`
+    :param v_reset: the reset potential in the units of the graph
+    :param mem_0: :math:`U_0`
 
-    The other arguments are those of :class:`Leaky`.
+    Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
+    :class:`Leaky`.
     """
 
     def __init__(
@@ -71,16 +72,17 @@ class NIRSynaptic(_Driven, Synaptic):
         I_{\rm syn}[t+1] &= \alpha I_{\rm syn}[t] + s X[t+1] + b, \qquad I_{\rm syn}[0] = I_0 \\
         U[t+1] &= \beta U[t] + I_{\rm syn}[t+1], \qquad U[0] = U_0
 
-    where :math:`U` is counted from the reset potential, to which a spike resets it. With
+    where :math:`U` is relative to the reset potential, to which a spike resets it. With
     :math:`b = (1 - \alpha) I_0` a part :math:`I_0` of the current is constant.
 
-    :param scale: :math:`s`, a number or a tensor that broadcasts to one sample
-    :param bias: :math:`b`, likewise
-    :param v_reset: the reset potential in the units of the graph, likewise
-    :param syn_0: :math:`I_0`, likewise
-    :param mem_0: :math:`U_0`, likewise
+    :param scale: :math:`s`
+    :param bias: :math:`b`
+    :param v_reset: the reset potential in the units of the graph
+    :param syn_0: :math:`I_0`
+    :param mem_0: :math:`U_0`
 
-    The other arguments are those of :class:`Synaptic`.
+    Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
+    :class:`Synaptic`.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ def test_images_to_norse_sample_by_sample_with_pooling_that_sums():
 
 
 def here(graph, x):
-    return snn.unroll(snn.import_from_nir(graph, dt=DT), x)
+    return snn.unroll(snn.import_from_nir(graph, init_hidden=True, dt=DT), x)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,8 @@ def test_from_spikingjelly(neuron):
 
 def test_from_spikingjelly_which_starts_at_v_reset():
     net, x = dense(jelly.LIFNode(tau=2.0, v_threshold=0.3, v_reset=-0.2)), trains(6)
-    ours = snn.import_from_nir(exchange.export_to_nir(net, x[0], dt=DT), dt=DT)
+    graph = exchange.export_to_nir(net, x[0], dt=DT)
+    ours = snn.import_from_nir(graph, init_hidden=True, dt=DT)
     ours[1].mem_0.fill_(0.0)  # counted from v_reset
     net[1].reset()
     assert_same(snn.unroll(ours, x), loop(net, x))
@@ -167,7 +168,7 @@ def test_from_norse(neuron):
 def test_from_norse_which_starts_at_v_leak():
     cell, x = box(v_leak=torch.full((N,), 0.05)), trains(6)
     net = norse.SequentialState(dense()[0], cell)
-    ours = snn.import_from_nir(norse.to_nir(net, x[0], dt=1.0), dt=DT)
+    ours = snn.import_from_nir(norse.to_nir(net, x[0], dt=1.0), init_hidden=True, dt=DT)
     ours[1].mem_0.fill_(0.05)
     assert_same(snn.unroll(ours, x), loop(net, x))
 
