@@ -215,9 +215,10 @@ class AttributeMonitor(BaseMonitor):
 
     def create_hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, *output: Any) -> None:
-            value = getattr(module, self.attribute_name)
-            before = inputs and not output and isinstance(module, SpikingNeuron)
-            if before and self.attribute_name in module.states:
+            attribute = self.attribute_name
+            value = getattr(module, attribute)
+            before = inputs and not output
+            if before and isinstance(module, SpikingNeuron) and attribute in module.states:
                 # What the call starts from: before the first one the state has no shape yet.
                 shape = module._state_shape(inputs[0])
                 if value.shape != shape:
