@@ -174,6 +174,7 @@ class _Applied:
     def __init__(self, function: type[torch.autograd.Function], *parameters: Any) -> None:
         self.function = function
         self.parameters = parameters
+        self.__name__ = function.__name__  # as any function has one
 
     def __call__(self, u: Tensor) -> Tensor:
         _check_device(self.function)

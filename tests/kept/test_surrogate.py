@@ -208,6 +208,11 @@ def test_row_60_a_subclass_can_be_traced():
     assert traced(U).tolist() == FIRED
 
 
+def test_row_60_a_surrogate_has_a_name():
+    for spike_grad in (surrogate.atan(), surrogate.custom_surrogate(torch.mul), Learns.apply):
+        assert isinstance(snn.Leaky(beta=0.8, spike_grad=spike_grad).spike_grad.__name__, str)
+
+
 def test_row_60_a_neuron_s_surrogate_can_be_replaced():
     lif = snn.Leaky(beta=0.8)
     for spike_grad, want in (
