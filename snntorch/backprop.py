@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,14 @@ from . import utils
 from ._engine.unroll import through_time
 
 __all__ = ["BPTT", "RTRL", "TBPTT"]
+
+# The first sentence is that of 1.0.0, spaces included: filters match it.
+warn(
+    "The module snntorch.backprop will be deprecated in  a future release. Write a training loop "
+    "around snntorch.unroll instead; the documentation page on training has recipes.",
+    DeprecationWarning,
+    stacklevel=2,
+)
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Regularization = Callable[[Tensor], Tensor] | bool

@@ -49,102 +49,151 @@ def no_surrogate(u: Tensor) -> Tensor:
 class SurrogateFunction(torch.autograd.Function):
     """A Heaviside step forward, and the subclass's :meth:`slope` backward.
 
-    A subclass gives its slope and nothing else. ``apply(input_, *parameters)`` takes the
-    parameters of the slope, each with its default. Calling the class itself,
-    ``FastSigmoid(50)``, gives the :class:`SpikeGrad` with these parameters.
+    A subclass defines ``slope`` and inherits the rest. ``apply(input_, *parameters)`` takes the
+    parameters of the slope; those left out take their defaults. Calling the class itself,
+    ``FastSigmoid(50)``, gives a callable for ``spike_grad`` with these parameters.
+
+    Instead of ``slope`` a subclass may define ``forward(ctx, input_, *parameters)`` or
+    ``backward(ctx, grad_output)``, as for any autograd function. The inherited ``forward`` stores
+    the parameters on ``ctx`` by name, such as ``ctx.slope``, and saves ``input_``; the inherited
+    ``backward`` reads both. (:class:`Heaviside` and :class:`LeakySpikeOperator` save the spikes
+    instead, :class:`StochasticSpikeOperator` and :class:`CustomSurrogate` save them too, and
+    :class:`StraightThroughEstimator` saves nothing.) :func:`snntorch.unroll` runs neurons with
+    such a surrogate step by step, and ``torch.func`` and IPUs do not support it.
     """
 
-    generate_vmap_rule = True
+    _saves: tuple[str, ...] = ("input",)  # which tensors of input and spikes backward may read
     _defaults: tuple[Any, ...] = ()
+    _steps = True  # whether forward is the Heaviside step
+    _has_slope = True  # whether slope describes the class: backward is linear in the gradient
     _by_slope = True  # whether backward is the slope times the gradient, and nothing else
-    _has_slope = True  # whether backward is linear in the gradient, with that slope
-    _forward_mode: type[SurrogateFunction]
+    _functional: type[SurrogateFunction]
 
-    def __new__(cls, *parameters: Any) -> SpikeGrad:  # type: ignore[misc]
-        return SpikeGrad(cls, *parameters)
+    def __new__(cls, *parameters: Any) -> _Applied:  # type: ignore[misc]
+        return (SpikeGrad if cls._has_slope else _Applied)(cls, *parameters)
 
     slope: Callable[..., Tensor]
-    """``slope(input_, *parameters)``: what takes the place of the step's derivative."""
-
-    @staticmethod
-    def forward(input_: Tensor, *parameters: Any) -> Tensor:
-        return heaviside_step(input_)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input_, *ctx.parameters = inputs
-        ctx.save_for_backward(input_)
-        ctx.save_for_forward(input_)
+    """``slope(input_, *parameters)``: the surrogate derivative."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own_backward = "backward" in cls.__dict__
-        if own_backward or "slope" in cls.__dict__:
-            cls._by_slope, cls._has_slope = not own_backward, "slope" in cls.__dict__
-        if "slope" not in cls.__dict__:
-            return
-        signature = inspect.signature(cls.slope)
-        cls._defaults = tuple(p.default for p in signature.parameters.values())[1:]
-        slope, rest = cls.slope, (None,) * len(cls._defaults)
+        own = cls.__dict__
+        cls._steps = cls._steps and "forward" not in own
+        if "slope" in own and callable(cls.slope):
+            cls._has_slope, cls._by_slope = cls._steps, "backward" not in own
+            cls._derive()
+        elif own.keys() & {"slope", "forward", "backward"}:
+            cls._has_slope = cls._by_slope = False
 
-        def forward(input_: Tensor, *parameters: Any) -> Tensor:
-            return heaviside_step(input_)
+    @classmethod
+    def _derive(cls) -> None:
+        """Write forward and backward from the slope, where the class does not define its own."""
+        first, *others = inspect.signature(cls.slope).parameters.values()
+        names, cls._defaults = [p.name for p in others], tuple(p.default for p in others)
+        slope, saves, defaults = cls.slope, cls._saves, cls._defaults
+
+        def keep(ctx: Any, inputs: tuple[Any, ...], spikes: Tensor) -> list[Tensor]:
+            input_, *given = inputs
+            for name, value in zip(names, (*given, *defaults[len(given) :]), strict=True):
+                setattr(ctx, name, value)
+            saved = [input_ if name == "input" else spikes for name in saves]
+            ctx.save_for_backward(*saved)
+            return saved
+
+        def forward(ctx: Any, *inputs: Any) -> Tensor:
+            spikes = heaviside_step(inputs[0])
+            keep(ctx, inputs, spikes)
+            return spikes
+
+        def derivative(ctx: Any, grad: Tensor) -> Tensor:
+            # Spikes are their own step; where nothing is saved, the slope needs only the shape.
+            (at, *_) = ctx.saved_tensors or (grad,)
+            return grad * slope(at, *[getattr(ctx, name) for name in names])
 
         def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-            (input_,) = ctx.saved_tensors
-            return grad * slope(input_, *ctx.parameters), *rest
+            return derivative(ctx, grad), *(None for _ in names)
 
-        def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
-            (input_,) = ctx.saved_tensors
-            return tangent * slope(input_, *ctx.parameters)
-
-        forward.__signature__ = signature  # type: ignore[attr-defined]
-        cls.forward = staticmethod(forward)  # type: ignore[method-assign]
-        if not own_backward:
+        if cls._steps:
+            parameters = [inspect.Parameter("ctx", first.kind), first, *others]
+            forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+            cls.forward = staticmethod(forward)  # type: ignore[method-assign]
+        if "backward" not in cls.__dict__:
             cls.backward = staticmethod(backward)  # type: ignore[method-assign]
-        # torch.compile refuses a function that has a jvp: only torch.func is given one.
-        cls._forward_mode = type(cls.__name__, (cls,), {"jvp": staticmethod(jvp)})
+
+        # What torch.func needs: setup_context, and a jvp, which torch.compile refuses.
+        class Functional(cls):  # type: ignore[misc, valid-type]
+            generate_vmap_rule = True
+
+            @staticmethod
+            def forward(input_: Tensor, *parameters: Any) -> Tensor:
+                return heaviside_step(input_)
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+                ctx.save_for_forward(*keep(ctx, inputs, output))
+
+            @staticmethod
+            def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+                return derivative(ctx, tangent)
+
+        cls._functional = Functional
 
     @classmethod
     def apply(cls, input_: Tensor, *parameters: Any) -> Tensor:
         """Fire: 1 where ``input_`` is positive, with the surrogate as its derivative."""
-        parameters += cls._defaults[len(parameters) :]
+        if not cls._has_slope:
+            _check_device(cls)
+            return super().apply(input_, *parameters)
         if is_written_out():
             return cls._by_detach(input_, *parameters)
         if torch._C._are_functorch_transforms_active():
-            return super(SurrogateFunction, cls._forward_mode).apply(input_, *parameters)
-        # Function.apply inspects the signature at every call (20 microseconds): step past it.
+            return super(SurrogateFunction, cls._functional).apply(input_, *parameters)
+        # torch.autograd.Function.apply only adds checks for torch.func: step past it.
         return super(torch.autograd.Function, cls).apply(input_, *parameters)  # type: ignore[misc]
 
     @classmethod
     def _by_detach(cls, input_: Tensor, *parameters: Any) -> Tensor:
-        if not cls._has_slope:
-            raise TypeError(
-                f"{cls.__name__} has a backward without a slope, which is not run on IPUs and in "
-                "traced graphs; give the class slope(input_, *parameters) instead"
-            )
         u = finite(input_)
         fixed = u.detach()
-        return cls.forward(fixed, *parameters) + (u - fixed) * cls.slope(fixed, *parameters)
+        return heaviside_step(fixed) + (u - fixed) * cls.slope(fixed, *parameters)
 
 
-class _Foreign:
-    """An autograd function that is none of ours, whose slope nobody knows."""
+def _check_device(function: type[torch.autograd.Function]) -> None:
+    """Refuse an autograd function on an IPU, which does not run its backward."""
+    if on_ipu():
+        raise TypeError(
+            f"spike_grad={function.__name__} is an autograd function, whose backward is not run "
+            "on IPUs; derive it from surrogate.SurrogateFunction and give it a slope in place of "
+            "forward and backward, or pass its gradient to surrogate.custom_surrogate"
+        )
 
-    def __init__(self, function: type[torch.autograd.Function]) -> None:
+
+class _Applied:
+    """An autograd function with its parameters, as a callable that can be pickled."""
+
+    def __init__(self, function: type[torch.autograd.Function], *parameters: Any) -> None:
         self.function = function
+        self.parameters = parameters
+        self.__name__ = function.__name__  # as any function has one
 
     def __call__(self, u: Tensor) -> Tensor:
-        if on_ipu():
-            raise TypeError(
-                f"spike_grad={self.function.__name__} is an autograd function, whose backward is "
-                "not run on IPUs; derive it from surrogate.SurrogateFunction and give it a slope, "
-                "or pass its gradient to surrogate.custom_surrogate"
-            )
-        return self.function.apply(u)
+        _check_device(self.function)
+        return self.function.apply(u, *self.parameters)
+
+    def __repr__(self) -> str:
+        return f"{self.function.__name__}({', '.join(map(repr, self.parameters))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Applied) and (self.function, self.parameters) == (
+            other.function,
+            other.parameters,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.function, self.parameters))
 
 
-class SpikeGrad:
+class SpikeGrad(_Applied):
     """A surrogate with its parameters: call it on the overdrive to get spikes.
 
     Can be pickled and compared; ``slope(u)`` gives the surrogate derivative by itself.
@@ -153,9 +202,10 @@ class SpikeGrad:
     :param parameters: what its slope takes after ``u``; defaults where left out
     """
 
+    function: type[SurrogateFunction]
+
     def __init__(self, function: type[SurrogateFunction], *parameters: Any) -> None:
-        self.function = function
-        self.parameters = parameters + function._defaults[len(parameters) :]
+        super().__init__(function, *parameters, *function._defaults[len(parameters) :])
         if len(parameters) > len(function._defaults) or inspect.Parameter.empty in self.parameters:
             raise TypeError(
                 f"{function.__name__} takes the parameters {inspect.signature(function.slope)} "
@@ -172,18 +222,6 @@ class SpikeGrad:
     def by_detach(self, u: Tensor) -> Tensor:
         """Fire with the same values and gradients, in ordinary tensor operations only."""
         return self.function._by_detach(u, *self.parameters)
-
-    def __repr__(self) -> str:
-        return f"{self.function.__name__}({', '.join(map(repr, self.parameters))})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SpikeGrad) and (self.function, self.parameters) == (
-            other.function,
-            other.parameters,
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.function, self.parameters))
 
 
 class ATan(SurrogateFunction):
@@ -215,6 +253,8 @@ class Sigmoid(SurrogateFunction):
 class StraightThroughEstimator(SurrogateFunction):
     """The autograd function behind :func:`straight_through_estimator`."""
 
+    _saves = ()
+
     @staticmethod
     def slope(input_: Tensor) -> Tensor:
         return torch.ones_like(input_)
@@ -222,6 +262,8 @@ class StraightThroughEstimator(SurrogateFunction):
 
 class Heaviside(SurrogateFunction):
     """The autograd function behind :func:`heaviside`."""
+
+    _saves = ("spikes",)
 
     @staticmethod
     def slope(input_: Tensor) -> Tensor:
@@ -255,6 +297,8 @@ class SparseFastSigmoid(SurrogateFunction):
 class LeakySpikeOperator(SurrogateFunction):
     """The autograd function behind :func:`LSO`."""
 
+    _saves = ("spikes",)
+
     @staticmethod
     def slope(input_: Tensor, slope: float = 0.1) -> Tensor:
         return slope + (1 - slope) * heaviside_step(input_)
@@ -262,6 +306,8 @@ class LeakySpikeOperator(SurrogateFunction):
 
 class StochasticSpikeOperator(SurrogateFunction):
     """The autograd function behind :func:`SSO`."""
+
+    _saves = ("input", "spikes")
 
     @staticmethod
     def slope(input_: Tensor, mean: float = 0, variance: float = 0.2) -> Tensor:
@@ -273,15 +319,16 @@ class StochasticSpikeOperator(SurrogateFunction):
 class CustomSurrogate(SurrogateFunction):
     """The autograd function behind :func:`custom_surrogate`."""
 
+    _saves = ("input", "spikes")
+
     @staticmethod
     def slope(input_: Tensor, custom_surrogate_function: Callable[..., Tensor]) -> Tensor:
         return custom_surrogate_function(input_, torch.ones_like(input_), heaviside_step(input_))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (input_,) = ctx.saved_tensors
-        (function,) = ctx.parameters
-        return function(input_, grad, heaviside_step(input_)), None
+        input_, spikes = ctx.saved_tensors
+        return ctx.custom_surrogate_function(input_, grad, spikes), None
 
 
 def atan(alpha: float = 2.0) -> SpikeGrad:
@@ -457,8 +504,8 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
     """Return the callable that a neuron's ``spike_grad`` argument means.
 
     :param spike_grad: None for :func:`atan`, or on IPUs (see :mod:`snntorch.ipu`) for
-        :func:`straight_through_estimator`; the name of a factory, an autograd function's class
-        or instance, or a callable from overdrive to spikes
+        :func:`straight_through_estimator`; a factory or its name; an autograd function's class or
+        instance; or a callable from overdrive to spikes
     :returns: the callable
     :raises ValueError: an unknown name
     :raises TypeError: anything else that cannot fire
@@ -468,11 +515,16 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
     if isinstance(spike_grad, str):
         if spike_grad not in _FACTORIES:
             raise ValueError(
-                f"spike_grad={spike_grad!r} is no surrogate; the names are "
+                f"spike_grad={spike_grad!r} is not a surrogate; the names are "
                 f"{', '.join(_FACTORIES)}; or pass a callable"
             )
         return _FACTORIES[spike_grad]()
-    if spike_grad in _FACTORIES.values():
+    if spike_grad is custom_surrogate:
+        raise TypeError(
+            "spike_grad=custom_surrogate needs a function; pass "
+            "surrogate.custom_surrogate(custom_surrogate_function)"
+        )
+    if any(spike_grad is factory for factory in _FACTORIES.values()):
         return spike_grad()
     if isinstance(spike_grad, torch.autograd.Function):
         spike_grad = type(spike_grad)
@@ -480,7 +532,8 @@ def as_spike_function(spike_grad: Any) -> SpikeFunction:
     if _is_function(owner) and spike_grad == owner.apply:
         spike_grad = owner
     if _is_function(spike_grad):
-        return (SpikeGrad if issubclass(spike_grad, SurrogateFunction) else _Foreign)(spike_grad)
+        own = issubclass(spike_grad, SurrogateFunction)
+        return spike_grad() if own else _Applied(spike_grad)
     if isinstance(spike_grad, type) or not callable(spike_grad):
         raise TypeError(
             f"spike_grad={spike_grad!r} cannot fire; pass a surrogate such as "

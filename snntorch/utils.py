@@ -13,7 +13,7 @@ DataSet = TypeVar("DataSet", bound=Any)
 
 
 def _check_net(net: nn.Module) -> None:
-    """Raise TypeError if a network is no module."""
+    """Raise TypeError if a network is not a module."""
     if not isinstance(net, nn.Module):
         raise TypeError(f"net is a {type(net).__name__}; a neuron or another nn.Module is needed")
 
@@ -42,6 +42,15 @@ def detach(net: nn.Module) -> None:
     """
     for neuron in _stateful(net):
         neuron.detach_hidden()
+
+
+def _final_layer_check(net: nn.Module) -> int:
+    """Return how many tensors the last layer can return: spikes and states, or 1 of other layers.
+
+    Not used here: training loops derived from those of 1.0.0 call it.
+    """
+    last = (list(net.children()) or [net])[-1]
+    return 1 + len({*last.states} - {"spk"}) if isinstance(last, Stateful) else 1
 
 
 def _check_data(name: str, dataset: Any) -> None:

@@ -174,11 +174,11 @@ def test_a_backward_of_the_users_own_runs_on_the_reference():
         def backward(ctx, grad):
             return grad.clamp(-1, 1), None
 
-    neuron = snn.Leaky(beta=0.9, spike_grad=Clipped)
-    for function in (Clipped, surrogate.CustomSurrogate):
-        assert not function._by_slope
-    stated = problem(neuron, torch.randn(T, B, 5), T, False, (torch.zeros(B, 5),))
-    assert "no slope" in cpu.refuses(stated)
+    custom = surrogate.custom_surrogate(lambda u, grad, spikes: grad.clamp(-1, 1))
+    for spike_grad, reason in (Clipped, "a callable"), (custom, "no slope"):
+        neuron = snn.Leaky(beta=0.9, spike_grad=spike_grad)
+        stated = problem(neuron, torch.randn(T, B, 5), T, False, (torch.zeros(B, 5),))
+        assert reason in cpu.refuses(stated)
     assert surrogate.FastSigmoid._by_slope
 
 

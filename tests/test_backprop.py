@@ -1,6 +1,7 @@
 """Training loops: against a plain loop, closed forms and what 1.0.0 gave."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ GOLDEN = Path(__file__).parent / "golden"
 spec = importlib.util.spec_from_file_location("recorder", GOLDEN / "record_backprop.py")
 recorder = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(recorder)
+
+
+def test_its_import_warns(monkeypatch):
+    monkeypatch.delitem(sys.modules, "snntorch.backprop")
+    text = r"The module snntorch\.backprop will be deprecated in  a future release\. "
+    with pytest.warns(DeprecationWarning, match=text) as caught:
+        import snntorch.backprop  # noqa: F401
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("name", recorder.RUNS)

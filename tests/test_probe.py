@@ -100,7 +100,7 @@ def test_records_in_order_and_by_name():
     assert mon["0"] == [4, 4] and mon["2.0"] == [3, 3]
     assert mon[1] == mon[np.int64(1)] == 3 and mon[-2] == 4 and mon[1:3] == [3, 4]
     assert mon.name_records_index == {"0": [0, 2], "2.0": [1, 3]}
-    with pytest.raises(ValueError, match=r"no layer 'fc' is monitored; .*'2.0'"):
+    with pytest.raises(KeyError, match=r"no layer 'fc' is monitored; .*'2.0'"):
         mon["fc"]
 
 
@@ -155,6 +155,37 @@ def test_attributes_before_and_after_the_call():
     weight = probe.AttributeMonitor("beta", True, nn.Sequential(lif), snn.Leaky, float)
     lif(inputs[0])
     assert weight["0"] == [0.5]
+
+
+@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: snn.Leaky(0.5, init_hidden=True),
+        lambda: snn.Synaptic(0.5, 0.5, init_hidden=True),
+        lambda: snn.SLSTM(4, 3, init_hidden=True),
+        lambda: snn.Leaky(0.5),
+    ],
+)
+def test_states_before_the_calls_are_zeros_and_then_those_after_the_last(make, unrolled):
+    lif, x = make(), torch.rand(6, 2, 4)
+    before, after = (probe.AttributeMonitor("mem", pre, lif) for pre in (True, False))
+    if unrolled:
+        snn.unroll(lif, x)
+    else:
+        for x_t in x:
+            lif(x_t)
+    mem = torch.stack(after[""])
+    assert mem.abs().max() > 0.01
+    assert torch.equal(torch.stack(before[""]), torch.cat([torch.zeros_like(mem[:1]), mem[:-1]]))
+
+
+def test_a_state_that_is_set_before_the_first_call_is_recorded():
+    lif = snn.Leaky(0.5, init_hidden=True)
+    monitor = probe.AttributeMonitor("mem", True, lif)
+    lif.mem = torch.tensor(0.25)
+    lif(torch.zeros(1, 2))
+    assert monitor[0].tolist() == [[0.25, 0.25]]
 
 
 def test_outputs_that_are_tuples():

@@ -11,15 +11,8 @@ from torch.utils.data import DataLoader
 
 import snntorch as snn
 from snntorch.spikevision import data, spikedata
-from snntorch.spikevision.spikedata import _recordings
 
 tonic = pytest.importorskip("tonic", reason="needs tonic, of the extra [data]")
-
-
-@pytest.fixture(autouse=True)
-def warned(monkeypatch):
-    """The warning has been given."""
-    monkeypatch.setattr(_recordings, "_warned", True)
 
 
 def write_nmnist(root, part, digit, number, events):
@@ -151,11 +144,10 @@ def test_the_recipe_from_tonic_to_unroll(nmnist):
     assert snn.unroll(nn.Sequential(*layers), frames.float()).shape == (len(frames), 2, 4, 30, 30)
 
 
-def test_it_warns_once_and_points_to_tonic(nmnist, monkeypatch):
-    monkeypatch.setattr(_recordings, "_warned", False)
-    with pytest.warns(FutureWarning, match=r"use tonic\.datasets") as caught:
-        spikedata.NMNIST(nmnist, download_and_create=False)
-        spikedata.NMNIST(nmnist, download_and_create=False)
+def test_its_import_warns_and_points_to_tonic(monkeypatch):
+    monkeypatch.delitem(sys.modules, "snntorch.spikevision")
+    with pytest.warns(DeprecationWarning, match=r"snntorch\.spikevision is .*tonic") as caught:
+        import snntorch.spikevision  # noqa: F401
     assert len(caught) == 1
     assert caught[0].filename == __file__
 

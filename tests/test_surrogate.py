@@ -220,13 +220,85 @@ def test_foreign_functions_and_callables_are_accepted():
     assert torch.equal(spk, torch.sigmoid(mem - 1)) and torch.equal(mem, x)
 
 
+class Wide(surrogate.FastSigmoid):
+    """A backward of its own, 1 / (1 + |u|) at slope 1."""
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (input_,) = ctx.saved_tensors
+        return grad_output / (1 + ctx.slope * input_.abs()), None
+
+
+class Late(surrogate.FastSigmoid):
+    """A forward of its own, with the parent's gradient."""
+
+    @staticmethod
+    def forward(ctx, input_, slope=1):
+        ctx.save_for_backward(input_)
+        ctx.slope = slope
+        return (input_ > 0.5).to(input_)
+
+
+class LaterStill(Late):
+    @staticmethod
+    def slope(input_, slope=1):
+        return slope * torch.ones_like(input_)
+
+
+class Number(surrogate.FastSigmoid):
+    slope = 1
+
+
+WIDE = [1 / 1.6, 1 / 1.8, 1 / 1.2, 1 / 2.8]
+FAST = [1 / 1.6**2, 1 / 1.8**2, 1 / 1.2**2, 1 / 2.8**2]
+# Spikes and gradients at -0.6, -0.8, 0.2, 1.8.
+OWN = [
+    (Wide(1), [0, 0, 1, 1], WIDE),
+    (lambda u: Wide.apply(u, 1), [0, 0, 1, 1], WIDE),
+    (Late, [0, 0, 0, 1], FAST),
+    (Late(1), [0, 0, 0, 1], FAST),
+    (Late.apply, [0, 0, 0, 1], FAST),
+    (LaterStill(3), [0, 0, 0, 1], [3, 3, 3, 3]),
+    (Number(1), [0, 0, 1, 1], FAST),
+]
+
+
+@pytest.mark.parametrize("form, spikes, slopes", OWN)
+def test_a_subclass_is_never_run_by_its_parent(form, spikes, slopes):
+    steps = torch.tensor([[0.4, 0.2, 1.2, 2.8], [0, 0, 0, 0]], dtype=torch.float64)
+    for run in (lambda lif, x: torch.stack([lif(x_t)[0] for x_t in x]), snn.unroll):
+        lif = snn.Leaky(beta=0.5, spike_grad=form)
+        x = steps.clone().requires_grad_()
+        out = run(lif, x)
+        spk = out[0] if isinstance(out, tuple) else out
+        (grad,) = torch.autograd.grad(spk[0].sum(), x)
+        assert spk[0].tolist() == spikes
+        torch.testing.assert_close(grad[0], torch.tensor(slopes, dtype=x.dtype))
+        # The neurons that fired are reset, and no others.
+        want = steps[0] / 2 - torch.tensor(spikes, dtype=x.dtype)
+        torch.testing.assert_close(lif.mem.detach(), want)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # from torch.func itself
+@pytest.mark.parametrize("function", [Wide, Late])
+def test_torch_func_does_not_take_the_slope_of_the_parent(function):
+    with pytest.raises(RuntimeError, match="setup_context"):
+        torch.func.grad(lambda u: function.apply(u, 1).sum())(GRID)
+
+
+def test_a_subclass_pickles_and_compares():
+    assert pickle.loads(pickle.dumps(Wide(3))) == Wide(3) != Wide(4)
+    assert repr(Late(2)) == "Late(2)"
+
+
 def test_what_cannot_fire_is_refused():
     with pytest.raises(ValueError, match=r"'fast_sigmod'.*fast_sigmoid"):
         snn.Leaky(beta=0.9, spike_grad="fast_sigmod")
     for wrong in (3, torch.ones(1), int):
         with pytest.raises(TypeError, match="cannot fire"):
             snn.Leaky(beta=0.9, spike_grad=wrong)
-    with pytest.raises(TypeError, match="custom_surrogate_function"):
-        snn.Leaky(beta=0.9, spike_grad=surrogate.CustomSurrogate)
+    for bare in (surrogate.CustomSurrogate, surrogate.custom_surrogate):
+        with pytest.raises(TypeError, match="custom_surrogate_function"):
+            snn.Leaky(beta=0.9, spike_grad=bare)
     with pytest.raises(TypeError, match="alpha"):
         surrogate.ATan(1.0, 2.0)

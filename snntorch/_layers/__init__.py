@@ -1,1 +1,6 @@
-"""Layers that are no neurons."""
+"""Non-neuron layers."""
+
+from .bntt import BatchNormTT1d, BatchNormTT2d
+from .graded_spikes import GradedSpikes
+
+__all__ = ["BatchNormTT1d", "BatchNormTT2d", "GradedSpikes"]

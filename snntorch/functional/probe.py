@@ -12,6 +12,8 @@ from typing import Any
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from .._neurons.neurons import SpikingNeuron
+
 __all__ = [
     "AttributeMonitor",
     "BaseMonitor",
@@ -33,7 +35,7 @@ def _same(x: Any) -> Any:
 
 
 class BaseMonitor:
-    """Base of all monitors: what they share stands here.
+    """Base class of all monitors.
 
     ``monitor[i]`` is the i-th record of all layers, in the order of recording, and
     ``monitor["name"]`` the list of the records of one layer. A record is what the monitor's
@@ -63,7 +65,7 @@ class BaseMonitor:
         if not isinstance(i, str):
             return self.records[i]
         if i not in self.name_records_index:
-            raise ValueError(
+            raise KeyError(
                 f"no layer {i!r} is monitored; expected the number of a record or one of "
                 f"{self.monitored_layers}."
             )
@@ -190,7 +192,8 @@ class AttributeMonitor(BaseMonitor):
     Arguments, records and errors are those of :class:`BaseMonitor`, and:
 
     :param attribute_name: name of the attribute.
-    :param pre_forward: whether to record before each call of the layer, not after it.
+    :param pre_forward: whether to record before each call of the layer instead of after it. A
+        state that does not exist before the first call is recorded as zeros.
     :param function_on_attribute: turns the attribute into the record. Default: keeps it
     """
 
@@ -211,8 +214,17 @@ class AttributeMonitor(BaseMonitor):
         self._attach(net, instance, function_on_attribute, register)
 
     def create_hook(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, *call: Any) -> None:
-            self._record(name, self.function_on_attribute, getattr(module, self.attribute_name))
+        def hook(module: nn.Module, inputs: Any, *output: Any) -> None:
+            attribute = self.attribute_name
+            value = getattr(module, attribute)
+            before = inputs and not output
+            if before and isinstance(module, SpikingNeuron) and attribute in module.states:
+                # What the call starts from: before the first one the state has no shape yet.
+                shape = module._state_shape(inputs[0])
+                if value.shape != shape:
+                    one = value.numel() == 1
+                    value = value.expand(shape) if one else value.new_zeros(shape)
+            self._record(name, self.function_on_attribute, value)
 
         return hook
 

@@ -1,6 +1,15 @@
-"""Neuromorphic data sets: deprecated in favour of tonic, on which these classes only sit."""
+"""Neuromorphic data sets: deprecated in favor of tonic, which these classes read with."""
+
+from warnings import warn
 
 from . import spikedata
 from . import spikedata as data
+
+warn(
+    "The module snntorch.spikevision is deprecated. Use tonic.datasets, which has these data sets "
+    "and many more; the documentation page on data has a recipe.",
+    DeprecationWarning,
+    stacklevel=2,
+)
 
 __all__ = ["data", "spikedata"]

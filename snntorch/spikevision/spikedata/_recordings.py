@@ -6,7 +6,6 @@ from collections.abc import Callable
 from importlib import import_module
 from os import PathLike, fspath
 from typing import Any, ClassVar
-from warnings import warn
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,21 +13,7 @@ from torch.utils.data import Dataset
 from ... import spikegen
 from ...utils import _count
 
-_warned = False
-
 Transform = Callable[[Any], Any]
-
-
-def _warn_once() -> None:
-    global _warned
-    if not _warned:
-        _warned = True
-        warn(
-            "snntorch.spikevision is deprecated: use tonic.datasets, which has these data sets and "
-            "many more; the documentation page on data has a recipe.",
-            FutureWarning,
-            stacklevel=4,
-        )
 
 
 def _keep_what_is_there(recordings: Any) -> None:
@@ -66,7 +51,6 @@ class Recordings(Dataset[tuple[Any, ...]]):
         dt: int,
         ds: int = 1,
     ) -> None:
-        _warn_once()
         self.num_steps = _count("num_steps", num_steps, 1)
         self.dt, self.ds = _count("dt", dt, 1), _count("ds", ds, 1)
         self.transform, self.target_transform = transform, target_transform
