@@ -45,6 +45,18 @@ def is_exported() -> bool:
     return torch.jit.is_tracing() or (exporting is not None and exporting())
 
 
+def sizes(shape: torch.Size) -> tuple[int, ...]:
+    """Return a shape as numbers, where torch.jit.trace would warn of a comparison."""
+    if not torch.jit.is_tracing():
+        return shape
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)
+    try:
+        return tuple(int(size) for size in shape)
+    finally:
+        torch._C._set_tracing_state(state)
+
+
 def backward_task() -> int:
     """Return the number of the backward pass that is running in this thread, or -1."""
     return torch._C._current_graph_task_id()

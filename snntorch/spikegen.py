@@ -73,7 +73,7 @@ def _probability(data: Tensor) -> Tensor:
     """The data cut to [0, 1]."""
     if found(data.isnan()):
         raise ValueError(
-            "data holds NaN, which is no probability of a spike: clean it, for example with "
+            "data holds NaN, which is not a probability of a spike: clean it, for example with "
             "torch.nan_to_num(data)."
         )
     return data.clamp(0, 1)
@@ -105,7 +105,7 @@ def rate(
     silent steps, so that none are lost.
 
     :param data: features, shape [B, ...], or [T, B, ...] with ``time_var_input=True``. Values
-        from 0 to 1 are probabilities; bytes from 0 to 255 become such with ``gain=1 / 255``.
+        from 0 to 1 are probabilities; scale bytes from 0 to 255 with ``gain=1 / 255``.
         Integers and booleans are cast to the default dtype.
     :param num_steps: number of time steps T, needed unless ``time_var_input=True``.
         Default: ``False``
@@ -117,7 +117,7 @@ def rate(
         for the global one
     :returns: spikes 0 and 1 in the dtype of the (cast) data, shape [T, B, ...], or
         [first_spike_time + T, B, ...] with ``time_var_input=True``.
-    :raises TypeError: if the data are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the data are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if the data hold NaN, ``num_steps`` is missing, given for data that vary
         in time, or less than 1, or no step is left from ``first_spike_time`` on.
     """
@@ -161,7 +161,7 @@ def rate_conv(data: Tensor, *, generator: torch.Generator | None = None) -> Tens
     :param generator: source of the random numbers, on the device of the data. Default: ``None``,
         for the global one
     :returns: spikes 0 and 1 in the shape and dtype of the (cast) data.
-    :raises TypeError: if the data are no real tensor.
+    :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if the data hold NaN.
     """
     return torch.bernoulli(_probability(_floating(data)), generator=generator)
@@ -182,28 +182,29 @@ def _latency_input(
     data = _floating(data)
     # Half precision cannot hold threshold + epsilon, nor the time steps.
     data = data.to(torch.promote_types(data.dtype, torch.float32))
-    if data.numel() == 0:
-        raise ValueError(f"data has shape {tuple(data.shape)}; expected at least one feature.")
-    if found(data.isnan()):
-        raise ValueError("data holds NaN, which has no latency: clean it with torch.nan_to_num.")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
     if not tau > 0:
         raise ValueError(f"tau is {tau}; expected a number above 0.")
     if not first_spike_time >= 0:
         raise ValueError(f"first_spike_time is {first_spike_time}; expected a step from 0 on.")
-    if num_steps is False:
+    if not num_steps:
         if normalize:
             raise ValueError(
                 "num_steps is missing; normalize=True needs it to spread the spikes over."
             )
         return data, 0
-    num_steps = _count("num_steps", num_steps, 1)
+    if not num_steps >= 1:
+        raise ValueError(f"num_steps is {num_steps}; expected at least 1.")
     return data, num_steps - 1 - _within(first_spike_time, num_steps)
 
 
 def _unit_range(data: Tensor) -> None:
-    if data.numel() and (data.min() < 0 or data.max() > 1):
+    if data.numel() == 0:
+        raise ValueError(f"data has shape {tuple(data.shape)}; expected at least one feature.")
+    if found(data.isnan()):
+        raise ValueError("data holds NaN, which has no latency: clean it with torch.nan_to_num.")
+    if data.min() < 0 or data.max() > 1:
         raise ValueError(
             f"data ranges from {data.min().item():g} to {data.max().item():g}; expected values "
             f"from 0 to 1: rescale it, or cut it with data.clamp(0, 1)."
@@ -243,7 +244,7 @@ def latency_code_linear(
     :param first_spike_time: the :math:`t_1`, in time steps. Default: ``0``
     :param normalize: whether the spike times span all steps. Default: ``False``
     :returns: spike times in time steps, not rounded, shape of the data.
-    :raises TypeError: if the data are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
     """
     data, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
@@ -282,15 +283,15 @@ def latency_code_log(
     :param normalize: whether the spike times span all steps. Default: ``False``
     :param epsilon: the :math:`\epsilon` above the threshold. Default: ``1e-7``
     :returns: spike times in time steps, not rounded, shape of the data.
-    :raises TypeError: if the data are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
     """
     data, room = _latency_input(data, num_steps, threshold, tau, first_spike_time, normalize)
     least = torch.as_tensor(threshold + epsilon, dtype=data.dtype, device=data.device)
-    if not least > threshold:
+    if not least > threshold and found(data <= threshold):
         raise ValueError(
             f"epsilon is {epsilon}; expected a positive number that {data.dtype} can add to the "
-            f"threshold {threshold}."
+            f"threshold {threshold}, for features that are not above it."
         )
     data = data.clamp(min=least)
     time = tau * torch.log(data / (data - threshold))
@@ -313,7 +314,7 @@ def latency_code(
 ) -> tuple[Tensor, Tensor]:
     """Spike times of :func:`latency_code_log` or :func:`latency_code_linear`.
 
-    :param data: features from 0 to 1, any shape.
+    :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
     :param threshold: threshold, between 0 and 1. Default: ``0.01``
     :param tau: time constant in time steps. Default: ``1``
@@ -324,11 +325,10 @@ def latency_code(
         Default: ``1e-7``
     :returns: spike times in time steps, not rounded, and whether a feature is below the
         threshold, both in the shape of the data.
-    :raises TypeError: if the data are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
     """
     data = _floating(data)
-    _unit_range(data)
     options = (num_steps, threshold, tau, first_spike_time, normalize)
     if linear:
         return latency_code_linear(data, *options), data < threshold
@@ -381,12 +381,15 @@ def latency(
         Default: ``False``
     :param epsilon: what lifts features above the threshold, see :func:`latency_code_log`.
         Default: ``1e-7``
-    :returns: spikes in the dtype of the (cast) data, shape [T, B, ...].
-    :raises TypeError: if the data are no real tensor or a number of steps is no integer.
+    :returns: spikes in the default dtype, shape [T, B, ...].
+    :raises TypeError: if the data are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range, ``num_steps`` is missing, or a spike
         comes after the last step.
     """
-    if num_steps is False and not bypass:
+    _unit_range(_floating(data))
+    if num_steps:
+        num_steps = _count("num_steps", num_steps, 1)
+    elif not bypass:
         raise ValueError(
             "num_steps is missing: pass the number of time steps, or bypass=True for as many as "
             "the latest spike needs."
@@ -395,7 +398,7 @@ def latency(
         data, num_steps, threshold, tau, first_spike_time, normalize, linear, epsilon
     )
     time = time.round().long()
-    num_steps = int(time.max()) + 1 if num_steps is False else int(num_steps)
+    num_steps = num_steps or int(time.max()) + 1
     fires = ~below if clip else torch.ones_like(below)
     if not bypass and (late := time[fires & (time >= num_steps)]).numel():
         raise ValueError(
@@ -404,9 +407,7 @@ def latency(
             f"silence features below the threshold, or bypass=True to leave out late spikes."
         )
     spikes = _single_spikes(time, num_steps) & fires
-    dtype = _floating(data).dtype
-    working = torch.promote_types(dtype, torch.float32)
-    return _levels(spikes, on_target, off_target, interpolate, working).to(dtype)
+    return _levels(spikes, on_target, off_target, interpolate)
 
 
 def _single_spikes(time: Tensor, num_steps: int) -> Tensor:
@@ -415,14 +416,10 @@ def _single_spikes(time: Tensor, num_steps: int) -> Tensor:
 
 
 def _levels(
-    spikes: Tensor,
-    on: float | Tensor,
-    off: float | Tensor,
-    interpolate: bool = False,
-    dtype: torch.dtype | None = None,
+    spikes: Tensor, on: float | Tensor, off: float | Tensor, interpolate: bool = False
 ) -> Tensor:
     """Numbers for spikes: off between them, or rising from off after one to on at the next."""
-    dtype = dtype or torch.get_default_dtype()
+    dtype = torch.get_default_dtype()
     level = _ramps(spikes, dtype) if interpolate else spikes.to(dtype)
     off, on = (torch.as_tensor(end, dtype=dtype, device=level.device) for end in (off, on))
     # At 0 and 1, lerp gives its ends to the last bit.
@@ -456,14 +453,14 @@ def latency_interpolate(
     :param on_target: value at the spike. Default: ``1``
     :param off_target: value at the start and after the spike. Default: ``0``
     :returns: the values, shape [T, ...].
-    :raises TypeError: if the times are no real tensor or ``num_steps`` is no integer.
+    :raises TypeError: if the times are not a real tensor or ``num_steps`` is not an integer.
     :raises ValueError: if a time is negative or NaN, or ``num_steps`` is less than 1.
     """
     num_steps = _count("num_steps", num_steps, 1)
-    spike_time = _wide(_real("spike_time", spike_time))
+    spike_time = _wide(_real("spike_time", spike_time)).round()
     if not (spike_time >= 0).all():
         raise ValueError("spike_time holds negative times or NaN; expected time steps from 0 on.")
-    return _levels(_single_spikes(spike_time.round(), num_steps), on_target, off_target, True)
+    return _levels(_single_spikes(spike_time, num_steps), on_target, off_target, True)
 
 
 # Changes -------------------------------------------------------------------------------------
@@ -483,22 +480,18 @@ def delta(
 
     :param data: features that vary in time, shape [T, ...]. Integers and booleans are cast to the
         default dtype, since differences of bytes would wrap around.
-    :param threshold: smallest change :math:`\theta` that fires, at least 0; a number, or a tensor
-        that broadcasts to one time step. Default: ``0.1``
+    :param threshold: smallest change :math:`\theta` that fires; a number, or a tensor that
+        broadcasts to one time step. Default: ``0.1``
     :param padding: whether the first step is compared with itself, and so does not fire, rather
         than with 0. Default: ``False``
     :param off_spike: whether a fall fires with -1. Default: ``False``
     :returns: spikes in the shape and dtype of the (cast) data.
-    :raises TypeError: if the data are no real tensor.
-    :raises ValueError: if the data have no time step or hold NaN, or the threshold is negative.
+    :raises TypeError: if the data are not a real tensor.
+    :raises ValueError: if the data have no time step.
     """
     data = _floating(data)
     if data.dim() == 0 or len(data) == 0:
         raise ValueError(f"data has shape {tuple(data.shape)}; expected [T, ...] with T >= 1.")
-    if found(data.isnan()):
-        raise ValueError("data holds NaN, which has no change: clean it with torch.nan_to_num.")
-    if found(~(torch.as_tensor(threshold) >= 0)):
-        raise ValueError(f"threshold is {threshold}; expected numbers of at least 0.")
     first = data[:1] if padding else torch.zeros_like(data[:1])
     change = data.diff(dim=0, prepend=first)
     spikes = (change >= threshold).to(data.dtype)
@@ -514,7 +507,7 @@ def to_one_hot(targets: Tensor, num_classes: int) -> Tensor:
     :param targets: class indices from 0 to C - 1, shape [B].
     :param num_classes: number of classes C.
     :returns: 1 at the class of each sample and 0 elsewhere, shape [B, C].
-    :raises TypeError: if the targets are no real tensor or ``num_classes`` is no integer.
+    :raises TypeError: if the targets are not a real tensor or ``num_classes`` is not an integer.
     :raises ValueError: if the targets have another shape or hold something else.
     """
     targets = _real("targets", targets)
@@ -539,7 +532,7 @@ def from_one_hot(one_hot_label: Tensor) -> Tensor:
 
     :param one_hot_label: one-hot code, shape [B, C] or, of a single sample, [C].
     :returns: class indices, integers of shape [B].
-    :raises TypeError: if the code is no real tensor.
+    :raises TypeError: if the code is not a real tensor.
     :raises ValueError: if it has no axis, or a row other than zeros and a single 1.
     """
     code = _real("one_hot_label", one_hot_label)
@@ -556,12 +549,14 @@ def from_one_hot(one_hot_label: Tensor) -> Tensor:
 def to_one_hot_inverse(one_hot_targets: Tensor) -> Tensor:
     """One-hot code with zeros and ones exchanged: 0 at the class of each sample, 1 elsewhere.
 
+    Every value other than 0 becomes 0.
+
     :param one_hot_targets: one-hot code, shape [B, C].
     :returns: the inverse, in the shape and dtype of the code.
-    :raises TypeError: if the code is no real tensor.
+    :raises TypeError: if the code is not a real tensor.
     """
     code = _real("one_hot_targets", one_hot_targets)
-    return ~code if code.dtype == torch.bool else 1 - code
+    return (code == 0).to(code.dtype)
 
 
 _PATTERNS = ("regular", "uniform", "poisson")
@@ -622,7 +617,7 @@ def target_rate_code(
     :param firing_pattern: ``"regular"``, ``"uniform"`` or ``"poisson"``. Default: ``"regular"``
     :param generator: source of the random numbers. Default: ``None``, for the global one
     :returns: spikes 0 and 1, shape [T], and the time steps of the spikes.
-    :raises TypeError: if a number of steps is no integer.
+    :raises TypeError: if a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range.
     """
     num_steps = _count("num_steps", num_steps, 1)
@@ -657,7 +652,7 @@ def rate_interpolate(
     :param off_target: value right after a spike. Default: ``0``
     :param epsilon: of no effect, as no value depends on rounding; accepted for old code.
     :returns: the values, shape [T].
-    :raises TypeError: if the times are no real tensor or ``num_steps`` is no integer.
+    :raises TypeError: if the times are not a real tensor or ``num_steps`` is not an integer.
     :raises ValueError: if a time is outside the steps or ``num_steps`` is less than 1.
     """
     num_steps = _count("num_steps", num_steps, 1)
@@ -709,7 +704,7 @@ def targets_rate(
     :param generator: source of the random numbers, on the device of the targets. Default:
         ``None``, for the global one
     :returns: targets, shape [T, B, C], or [B, C] if they do not vary.
-    :raises TypeError: if the targets are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the targets are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range or ``num_steps`` is missing.
     """
     one_hot = to_one_hot(targets, num_classes).bool()
@@ -720,15 +715,14 @@ def targets_rate(
             f"incorrect_rate is {incorrect_rate}; expected at most correct_rate = {correct_rate}."
         )
     _check_pattern(firing_pattern)
-    varies = (correct_rate, incorrect_rate, first_spike_time) != (1, 0, 0)
-    if varies and num_steps is False:
+    if (correct_rate, incorrect_rate, first_spike_time) == (1, 0, 0):
+        return _levels(one_hot, on_target, off_target)
+    if not num_steps:
         raise ValueError(
             "num_steps is missing; targets vary in time unless correct_rate is 1, incorrect_rate "
             "0 and first_spike_time 0."
         )
-    num_steps = num_steps if num_steps is False else _count("num_steps", num_steps, 1)
-    if not varies:
-        return _levels(one_hot, on_target, off_target)
+    num_steps = _count("num_steps", num_steps, 1)
     first = _first_step(first_spike_time, num_steps)
     options = (one_hot.shape, num_steps, first, firing_pattern, generator, one_hot.device)
     correct = _trains(correct_rate, *options)
@@ -775,7 +769,7 @@ def targets_latency(
     :param epsilon: see :func:`latency`. Default: ``1e-7``
     :param bypass: see :func:`latency`. Default: ``False``
     :returns: targets, shape [T, B, C].
-    :raises TypeError: if the targets are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the targets are not a real tensor or a number of steps is not an integer.
     :raises ValueError: as :func:`latency` and :func:`to_one_hot` do.
     """
     return latency(
@@ -824,7 +818,7 @@ def targets_convert(
     :param code: ``"rate"`` for :func:`targets_rate` or ``"latency"`` for :func:`targets_latency`,
         where the options are documented; each ignores those of the other. Default: ``"rate"``
     :returns: targets, shape [T, B, C], or [B, C] for a rate code that does not vary in time.
-    :raises TypeError: if the targets are no real tensor or a number of steps is no integer.
+    :raises TypeError: if the targets are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if ``code`` is another, or as the two functions do.
     """
     common = (targets, num_classes, num_steps, first_spike_time)
@@ -886,8 +880,8 @@ def events(spikes: Tensor, axes: str = "tpyx") -> npt.NDArray[np.void]:
         channel), y and x. Default: ``"tpyx"``
     :returns: structured array with an integer field for each axis, x, y, t and p as in tonic; n
         spikes at one place and step are n equal events. :func:`frames` is the inverse.
-    :raises TypeError: if the spikes are no real tensor.
-    :raises ValueError: if they do not have these axes or are no whole numbers from 0 on.
+    :raises TypeError: if the spikes are not a real tensor.
+    :raises ValueError: if they do not have these axes or hold other numbers than 0, 1, 2, ....
     """
     spikes = _real("spikes", spikes).detach()
     if spikes.dim() != len(_axes(axes)):
@@ -926,12 +920,12 @@ def frames(
 
     :param events: structured array with a field for each axis, as from :func:`events` or from
         tonic. Other fields are ignored.
-    :param shape: shape of the result; -1 for time stands for as many frames as it takes.
+    :param shape: shape of the result; -1 for time makes as many frames as it takes.
     :param axes: one letter for each axis of the result, see :func:`events`. Default: ``"tpyx"``
     :param time_window: length :math:`\Delta` of a frame in the unit of t, often microseconds.
         Default: ``1``
     :returns: numbers of events in the default dtype, shape ``shape``.
-    :raises TypeError: if a field is missing or no integer, or a size is none.
+    :raises TypeError: if a field is missing, or a field or a size is not an integer.
     :raises ValueError: if an event lies outside the shape.
     """
     time_window = _count("time_window", time_window, 1)

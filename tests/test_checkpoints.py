@@ -29,7 +29,10 @@ def gradients(net, x, run):
 
 
 def in_chunks(net, wrap):
-    return lambda x: torch.cat([wrap(lambda c: snn.unroll(net, c, reset=False), c) for c in x.split(4)])
+    def part(chunk):
+        return snn.unroll(net, chunk, reset=False)
+
+    return lambda x: torch.cat([wrap(part, chunk) for chunk in x.split(4)])
 
 
 def in_steps(net, wrap):
@@ -68,20 +71,12 @@ def test_gradients_are_those_without(model, how):
     assert torch.equal(net(x), after)
 
 
-def test_two_networks_in_one_checkpoint_and_one_in_two():
+def test_a_checkpoint_around_two_neurons():
     torch.manual_seed(0)
-    a, b = (snn.Leaky(0.9, init_hidden=True) for _ in range(2))
-    net, x = nn.Sequential(a, nn.Linear(4, 4), b), torch.rand(T, B, 4)
-
-    def run(wrap):
-        return lambda x: torch.stack([wrap(lambda s: wrap_b(wrap, a(s)), step) for step in x])
-
-    def wrap_b(wrap, x):
-        return b(net[1](x))
-
-    want = gradients(net, x, run(plainly))
-    got = gradients(net, x, run(checkpointed))
-    torch.testing.assert_close(got, want)
+    lifs = [snn.Leaky(0.9, init_hidden=True) for _ in range(2)]
+    net, x = nn.Sequential(lifs[0], nn.Linear(4, 4), lifs[1]), torch.rand(T, B, 4)
+    want = gradients(net, x, in_loops(net, plainly))
+    torch.testing.assert_close(gradients(net, x, in_loops(net, checkpointed)), want)
 
 
 def test_a_graph_that_is_kept_is_recomputed_each_time():
@@ -128,12 +123,21 @@ def test_reentrant_checkpoints_that_reset():
     torch.testing.assert_close(*grads)
 
 
-def test_nested_checkpoints_are_refused():
-    lif, x = snn.Leaky(0.9, init_hidden=True), torch.rand(B, 4, requires_grad=True)
-    lif(torch.ones(B, 4))
-    out = checkpointed(lambda x: checkpointed(lif, x), x)
+def test_nested_checkpoints_are_right_or_refused():
+    lif, x = snn.Leaky(0.9, init_hidden=True), torch.rand(T, B, 4)
+
+    def nested(wrap, after):
+        return lambda x: torch.stack([wrap(lambda s: after(wrap(lif, 2 * s)), step) for step in x])
+
+    def itself(x):
+        return x
+
+    # Here what is recomputed ends where the inner checkpoint begins ...
+    want = gradients(lif, x, nested(plainly, itself))
+    torch.testing.assert_close(gradients(lif, x, nested(checkpointed, itself)), want)
+    # ... but here it does not.
     with pytest.raises(RuntimeError, match=r"without a checkpoint inside"):
-        out.sum().backward()
+        gradients(lif, x, nested(checkpointed, torch.exp))
 
 
 def test_a_state_that_was_changed_since_is_refused():

@@ -31,6 +31,7 @@ CROSS_ENTROPY = [
     SF.ce_temporal_loss,
 ]
 PER_STEP = [SF.ce_rate_loss, SF.mse_membrane_loss]
+SHARED_MEAN = [loss for loss in LOSSES if loss is not SF.ce_temporal_loss]
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
 ENTRIES = {
@@ -187,6 +188,15 @@ def test_weighted_mean_divides_by_the_number_of_elements():
     close(loss, 10 * (ln(1 + exp(1)) + ln(1 + exp(-1))) / 2)
 
 
+@pytest.mark.parametrize("inverse", ["negate", "reciprocal"])
+def test_the_weighted_mean_of_spike_times_divides_by_the_weights(inverse):
+    # first spikes at [0, 1] and [0, 0] of 2 steps; both losses count as much as their weight
+    loss_fn = SF.ce_temporal_loss(inverse, weight=torch.tensor([1.0, 10.0]))
+    gap = 1 if inverse == "negate" else 1 / 2
+    close(loss_fn(SPIKES, torch.tensor([1, 1])), (ln(1 + exp(gap)) + ln(2)) / 2)
+    close(loss_fn(SPIKES, torch.tensor([0, 1])), (ln(1 + exp(-gap)) + 10 * ln(2)) / 11)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss_type", LOSSES)
 def test_reductions_agree(loss_type, weighted):
@@ -194,8 +204,8 @@ def test_reductions_agree(loss_type, weighted):
     weight = weight if weighted else None
     each = loss_type(reduction="none", weight=weight)(outputs, targets)
     assert each.shape == ((5,) if loss_type in CROSS_ENTROPY else (5, 6))
-    shape = (1,) if loss_type in PER_STEP else ()
-    for reduction in ("mean", "sum"):
+    shape = (1,) if loss_type in PER_STEP and not weighted else ()
+    for reduction in ("mean", "sum") if loss_type in SHARED_MEAN or not weighted else ("sum",):
         reduced = loss_type(reduction=reduction, weight=weight)(outputs, targets)
         close(reduced, getattr(each, reduction)().reshape(shape))
         assert reduced.shape == shape
@@ -235,7 +245,14 @@ def test_a_rate_that_is_a_count_aims_at_that_count(count_and_steps):
 
 @pytest.mark.parametrize(
     ("rate", "steps", "neurons", "count"),
-    [(0.29, 100, 1, 29), (0.57, 100, 1, 57), (0.8, 25, 1, 20), (0.33, 20, 1, 6), (0.33, 20, 3, 19)],
+    [
+        (0.29, 100, 1, 29),
+        (0.57, 100, 1, 57),
+        (0.8, 25, 1, 20),
+        (0.33, 20, 1, 6),
+        (0.33, 20, 3, 19),
+        (1.5, 20, 1, 30),  # of graded spikes
+    ],
 )
 def test_wanted_counts(rate, steps, neurons, count):
     assert wanted_counts(rate, steps, neurons) == pytest.approx(count)
@@ -365,15 +382,65 @@ def test_compiles_as_one_graph(loss_type):
     close(compiled(outputs, targets), loss_fn(outputs, targets))
 
 
-def test_a_loss_of_ones_own():
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 10.0])])
+def test_a_loss_of_your_own_is_reduced_once(weight):
     class silence(SF.LossFunctions):
-        def _compute_loss(self, outputs, targets, neurons):
-            return outputs.sum((0, 2))
+        def _compute_loss(self, spk_out, targets):
+            each = spk_out.sum((0, 2))
+            if self.weight is not None:
+                each = each * self.weight[targets]
+            reduction = self._intermediate_reduction()
+            return each if reduction == "none" else getattr(each, reduction)()
 
-    weight = torch.tensor([1.0, 10.0])
-    close(silence("none", weight)(SPIKES, torch.tensor([0, 1])), [1.0, 30.0])
+    each = [1.0, 30.0 if weight is not None else 3.0]
+    for reduction, expected in (("none", each), ("sum", sum(each)), ("mean", sum(each) / 2)):
+        close(silence(reduction, weight)(SPIKES, torch.tensor([0, 1])), expected)
+    assert silence("sum", weight).__name__ == "silence"
+
+
+def test_a_loss_without_a_computation():
     with pytest.raises(NotImplementedError, match="LossFunctions does not define"):
         SF.LossFunctions("mean", None)(SPIKES, torch.tensor([0, 1]))
+
+
+# An axis of space: 1 step, 1 sample, 2 classes at 2 places; and a record of one sample
+DENSE = torch.tensor([[[[1.0, 0.0], [0.0, 2.0]]]])
+PLACES = [ln(1 + exp(-1)), ln(1 + exp(2))]
+
+
+@pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.ce_count_loss, SF.ce_max_membrane_loss])
+def test_cross_entropies_of_maps_and_of_one_sample(loss_type):
+    targets, none = torch.tensor([[0, 0]]), loss_type(reduction="none")
+    close(none(DENSE, targets), [PLACES])
+    close(loss_type()(DENSE, targets).squeeze(), sum(PLACES) / 2)
+    close(loss_type(reduction="sum")(DENSE, targets).squeeze(), sum(PLACES))
+    weighted = loss_type(weight=torch.tensor([1.0, 10.0]))
+    close(weighted(DENSE, torch.tensor([[0, 1]])), (PLACES[0] + 10 * ln(1 + exp(-2))) / 2)
+    close(none(DENSE[:, 0, :, 1], torch.tensor(0)), PLACES[1])
+    population = {"population_code": True, "num_classes": 2}
+    if loss_type in POPULATION:
+        halves = DENSE.repeat_interleave(2, 2) / 2
+        close(loss_type(reduction="none", **population)(halves, targets), [PLACES])
+
+
+@pytest.mark.parametrize("loss_type", CROSS_ENTROPY)
+def test_cross_entropies_leave_out_class_minus_100(loss_type):
+    outputs, targets, weight = random_case()
+    some = torch.tensor([0, 1, 3])
+    for reduction in ("mean", "sum"):
+        loss_fn = loss_type(reduction=reduction)
+        partly = torch.full_like(targets, -100)
+        partly[some] = targets[some]
+        close(loss_fn(outputs, partly), loss_fn(outputs[:, some], targets[some]))
+    each = loss_type(reduction="none", weight=weight)(outputs, partly)
+    assert each[[2, 4]].tolist() == [0, 0]
+    assert (each[some] > 0).all()
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_an_empty_batch_sums_to_zero(loss_type):
+    empty = torch.zeros(0, dtype=torch.int64)
+    assert loss_type(reduction="sum")(SPIKES[:, :0], empty).item() == 0
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
@@ -387,13 +454,13 @@ def test_unknown_reduction(loss_type, weight):
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (torch.tensor([1]), r"targets has shape \(1,\); expected \[B\] = \(2,\)"),
-        (torch.tensor(1), r"targets has shape \(\); expected \[B\] = \(2,\)"),
+        (torch.tensor([1]), r"targets has shape \(1,\); expected \(2,\), one class index"),
+        (torch.tensor(1), r"targets has shape \(\); expected \(2,\), one class index"),
         (torch.tensor([[0, 1], [1, 0]]), r"targets has shape \(2, 2\).*targets.argmax\(-1\)"),
         (torch.tensor([[0], [1]]), r"targets has shape \(2, 1\).*targets.squeeze\(-1\)"),
         (torch.tensor([0, 2]), "targets holds class 2; expected 0 to 1"),
         (torch.tensor([-1, 0]), "targets holds class -1; expected 0 to 1"),
-        (torch.tensor([-100, 0]), "targets holds class -100; expected 0 to 1"),
+        (torch.tensor([-99, 0]), "targets holds class -99; expected 0 to 1"),
         (torch.tensor([0.0, 0.5]), "targets holds fractions"),
         (torch.tensor([0.0, math.nan]), "targets holds fractions"),
     ],
@@ -419,17 +486,31 @@ def test_population_limits_the_classes(loss_type):
 
 def test_time_varying_targets_of_a_wrong_shape():
     loss_fn = SF.mse_membrane_loss(time_var_targets=True)
-    with pytest.raises(ValueError, match=r"shape \(2,\); expected .* or \[T, B\] = \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"\(2,\); expected \(3, 2\), .* or \(3, 2, 4\) potentials"
+    ):
         loss_fn(torch.zeros(3, 2, 4), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match=r"shape \(3, 2, 1\); expected \[T, B, C\] potentials"):
+    with pytest.raises(ValueError, match=r"shape \(3, 2, 1\); expected \(3, 2\), one class index"):
         loss_fn(torch.zeros(3, 2, 4), torch.zeros(3, 2, 1))
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 2, 1), (0, 2, 2), (2, 0, 2), (2, 2, 0)])
+@pytest.mark.parametrize("shape", [(2,), (0, 2, 2), (2, 2, 0)])
 def test_outputs_of_a_wrong_shape(loss_type, shape):
     with pytest.raises(ValueError, match=r"spk_out has shape .*; expected \[T, B, C\]"):
         loss_type()(torch.zeros(shape), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_a_single_step_without_time(loss_type):
+    with pytest.raises(ValueError, match=r"spk_out.unsqueeze\(0\)"):
+        loss_type()(SPIKES[0], torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("loss_type", [SF.mse_count_loss, SF.mse_membrane_loss])
+def test_squared_errors_of_maps(loss_type):
+    with pytest.raises(ValueError, match=r"spk_out has shape \(1, 1, 2, 2\); expected \[T, B, C\]"):
+        loss_type()(DENSE, torch.tensor([[0, 1]]))
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
@@ -450,10 +531,7 @@ def test_wrong_weights(loss_type):
         loss_type(weight=[1.0, 2.0])
 
 
-def test_wrong_rates_and_reductions():
-    for rate in (80, -0.1, math.nan):
-        with pytest.raises(ValueError, match=f"correct_rate is {rate}; expected a share"):
-            SF.mse_count_loss(correct_rate=rate)
+def test_a_reduction_that_is_not_text():
     with pytest.raises(ValueError, match=r"reduction is \['mean'\]; expected one of"):
         SF.ce_rate_loss(reduction=["mean"])
 

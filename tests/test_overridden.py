@@ -5,6 +5,10 @@ from pathlib import Path
 import numpy as np
 import overridden
 import pytest
+import torch
+
+import snntorch as snn
+from snntorch import utils
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "overrides.npz")
 
@@ -51,10 +55,10 @@ def test_the_plan_names_what_is_overridden(how):
     assert stage.how == "loop" and stage.reason == f"overrides {named[how]}"
 
 
-@pytest.mark.parametrize("model", overridden.MODELS)
-def test_a_subclass_that_overrides_nothing_is_as_fast(model):
-    cls, kwargs, _ = overridden.MODELS[model]
-    x = overridden.current(model)
+@pytest.mark.parametrize("name", overridden.MODELS)
+def test_a_subclass_that_overrides_nothing_is_as_fast(name):
+    cls, kwargs, _ = overridden.MODELS[name]
+    x = overridden.current(name)
     with torch.no_grad():
         torch.manual_seed(0)
         plain = cls(init_hidden=True, **kwargs)
@@ -65,10 +69,10 @@ def test_a_subclass_that_overrides_nothing_is_as_fast(model):
         assert torch.equal(snn.unroll(user, x), snn.unroll(plain, x))
 
 
-@pytest.mark.parametrize("model", ["leaky", "synaptic", "alpha", "lapicque"])
-def test_large_steps_of_an_override_are_not_fused(model):
-    small, large = (overridden.make(model, "update", "subtract") for _ in range(2))
-    x = overridden.current(model)
+@pytest.mark.parametrize("name", ["leaky", "synaptic", "alpha", "lapicque"])
+def test_large_steps_of_an_override_are_not_fused(name):
+    small, large = (overridden.make(name, "update", "subtract") for _ in range(2))
+    x = overridden.current(name)
     for step in x[:5]:
         want = small(step)
         got = large(step.repeat(5000, 1))

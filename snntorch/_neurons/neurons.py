@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._torch import autocast_on, check_graph, found, is_exported, is_recorded, is_traced
+from .._torch import autocast_on, check_graph, found, is_exported, is_recorded, is_traced, sizes
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from . import equations
 from .overrides import Overridable
@@ -383,16 +383,17 @@ class SpikingNeuron(Overridable):
                 "the neuron returned or its init method gives, one tensor for each state"
             )
         check_graph(state, self._name)
-        if state.shape == shape:
+        own = sizes(state.shape)
+        if own == sizes(shape):
             return state
-        if not state.numel() or (given is None and not found(state)):
+        if 0 in own or (given is None and not found(state)):
             return x.new_zeros(shape)  # at rest
         if given is not None or self._by_hand:
             try:
                 return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
             except RuntimeError:
                 pass
-        shapes = f"{self._name}: state {name} of shape {tuple(state.shape)}"
+        shapes = f"{self._name}: state {name} of shape {tuple(own)}"
         if given is not None and (is_recorded() or found(state)):
             raise ValueError(
                 f"{shapes} does not broadcast to the shape {tuple(shape)} that the input calls "

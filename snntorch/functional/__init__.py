@@ -1,4 +1,4 @@
-"""Losses, accuracies, regularisation, quantised states, monitors and plasticity."""
+"""Losses, accuracies, regularization, quantized states, monitors and plasticity."""
 
 from snntorch.functional import acc, loss, probe, quant, reg, stdp_learner
 from snntorch.functional.acc import accuracy_rate, accuracy_temporal

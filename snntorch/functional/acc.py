@@ -1,9 +1,12 @@
 """Accuracies of outputs recorded over time."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from .loss import SpikeTime, _check_population, _class_indices, _class_outputs
+from .loss import SpikeTime, _check_classes, _check_population, _class_axis, _class_outputs
+from .loss import _population_code as _population_code
+from .loss import _prediction_check as _prediction_check
 
 __all__ = ["accuracy_rate", "accuracy_temporal"]
 
@@ -25,20 +28,20 @@ def accuracy_rate(
 
     Of classes that fire equally often the first one counts.
 
-    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons.
-    :param targets: class indices, shape [B].
-    :param population_code: whether several neighbouring neurons form a class. Default: ``False``
+    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons; or
+        feature maps, [T, B, C, ...], or the spikes of a single sample, [T, C].
+    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist is never
+        right.
+    :param population_code: whether several neighboring neurons form a class. Default: ``False``
     :param num_classes: number of classes, needed with a population code. Default: ``False``
     :returns: accuracy from 0 to 1.
     :raises TypeError: if an argument is of a wrong type.
-    :raises ValueError: as in :class:`~snntorch.functional.loss.LossFunctions`: for shapes that do
-        not fit, a class that does not exist, or a population code without a fitting number of
+    :raises ValueError: for shapes that do not fit, or a population code without a fitting number of
         classes.
     """
-    outputs = _class_outputs(spk_out, _check_population(population_code, num_classes))
-    indices = _class_indices(targets, outputs.shape[1:2], outputs)
-    correct = outputs.sum(0).argmax(-1) == indices
-    return np.float64(correct.sum().item() / len(correct))
+    num_classes = _check_population(population_code, num_classes)
+    counts = _class_outputs(spk_out, num_classes, dense=True).sum(0)
+    return _share_correct(counts.argmax(_class_axis(counts)), targets)
 
 
 def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
@@ -54,14 +57,19 @@ def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
     Of neurons that fire at the same time the first one counts. A silent neuron counts as firing
     at the last step.
 
-    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons.
-    :param targets: class indices, shape [B].
+    :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons; or
+        feature maps, [T, B, C, ...], or the spikes of a single sample, [T, C].
+    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist is never
+        right.
     :returns: accuracy from 0 to 1.
     :raises TypeError: if an argument is of a wrong type.
-    :raises ValueError: as in :class:`~snntorch.functional.loss.LossFunctions`: for shapes that do
-        not fit, or a class that does not exist.
+    :raises ValueError: for shapes that do not fit.
     """
-    outputs = _class_outputs(spk_out)
-    indices = _class_indices(targets, outputs.shape[1:2], outputs)
-    correct = SpikeTime.FirstSpike.apply(outputs).argmin(-1) == indices
-    return np.float64(correct.sum().item() / len(correct))
+    times = SpikeTime.FirstSpike.apply(_class_outputs(spk_out, dense=True))
+    return _share_correct(times.argmin(_class_axis(times)), targets)
+
+
+def _share_correct(predicted: Tensor, targets: Tensor) -> np.float64:
+    targets = torch.as_tensor(targets, device=predicted.device)
+    _check_classes(targets, predicted.shape)
+    return np.float64((predicted == targets).double().mean().item())

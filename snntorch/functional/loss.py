@@ -1,7 +1,6 @@
 """Losses on spikes and membrane potentials recorded over time."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._torch import found
-from ..utils import _count, _share
+from ..utils import _count
 
 __all__ = [
     "LossFunctions",
@@ -23,11 +22,7 @@ __all__ = [
     "mse_temporal_loss",
 ]
 
-_REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": torch.mean,
-    "sum": torch.sum,
-    "none": lambda loss: loss,
-}
+_REDUCTIONS = ("mean", "sum", "none")
 
 
 def _check_population(population_code: bool, num_classes: int | bool) -> int:
@@ -43,11 +38,12 @@ def _check_population(population_code: bool, num_classes: int | bool) -> int:
         ) from None
 
 
-def _class_outputs(outputs: Tensor, num_classes: int = 0) -> Tensor:
+def _class_outputs(outputs: Tensor, num_classes: int = 0, dense: bool = False) -> Tensor:
     """The recorded outputs [T, B, C] as one floating trace per class [T, B, K].
 
     With a population code of ``num_classes`` (0 for none) the neurons are cut into K blocks of
-    neighbours, one per class, and each block is summed. Half precision becomes float32: sums over
+    neighbors, one per class, and each block is summed. With ``dense`` axes of space may follow,
+    [T, B, C, ...], and the batch may be missing, [T, C]. Half precision becomes float32: sums over
     time and squares of them overflow float16.
     """
     if not isinstance(outputs, Tensor):
@@ -55,41 +51,55 @@ def _class_outputs(outputs: Tensor, num_classes: int = 0) -> Tensor:
             f"spk_out is a {type(outputs).__name__}; expected one tensor [T, B, C]: "
             f"stack the recorded steps with torch.stack(steps)."
         )
-    if outputs.dim() != 3 or outputs.numel() == 0:
+    fits = outputs.dim() >= 2 if dense else outputs.dim() == 3
+    if not fits or 0 in outputs.shape[::2]:
         raise ValueError(
             f"spk_out has shape {tuple(outputs.shape)}; expected [T, B, C] (time steps, batch, "
-            f"output neurons), none of them 0: for a single time step pass spk_out.unsqueeze(0)."
+            f"output neurons), T and C not 0: for a single time step pass spk_out.unsqueeze(0)."
         )
     if outputs.is_complex():
         raise TypeError(f"spk_out has dtype {outputs.dtype}; expected real numbers.")
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     if not num_classes:
         return outputs
-    if outputs.shape[-1] % num_classes:
+    axis = _class_axis(outputs[0]) + 1
+    if outputs.shape[axis] % num_classes:
         raise ValueError(
-            f"num_classes is {num_classes}, which does not divide the {outputs.shape[-1]} output "
-            f"neurons of spk_out: a population code needs equally many neurons per class."
+            f"num_classes is {num_classes}, which does not divide the {outputs.shape[axis]} "
+            f"output neurons of spk_out: a population code needs equally many neurons per class."
         )
-    return outputs.unflatten(-1, (num_classes, -1)).sum(-1)
+    return outputs.unflatten(axis, (num_classes, -1)).sum(axis + 1)
 
 
-def _class_indices(targets: Tensor, shape: tuple[int, ...], outputs: Tensor) -> Tensor:
-    """The targets as int64 beside the outputs [..., K], after checking that each is a class."""
+def _class_axis(sample: Tensor) -> int:
+    """The axis of classes in outputs without time: [B, K, ...] or [K]."""
+    return min(sample.dim() - 1, 1)
+
+
+def _check_classes(targets: Tensor, shape: tuple[int, ...], also: str = "") -> None:
+    """Raise unless the targets are a tensor of this shape."""
     if not isinstance(targets, Tensor):
         raise TypeError(
             f"targets is a {type(targets).__name__}; expected a tensor of class indices: "
             f"pass torch.as_tensor(targets)."
         )
     if targets.shape != shape:
-        axes = "[B]" if len(shape) == 1 else "[T, B, C] potentials or [T, B]"
         raise ValueError(
-            f"targets has shape {tuple(targets.shape)}; expected {axes} = {tuple(shape)} class "
-            f"indices, one per sample of spk_out: turn one-hot targets into indices with "
-            f"targets.argmax(-1), drop an axis of size 1 with targets.squeeze(-1)."
+            f"targets has shape {tuple(targets.shape)}; expected {tuple(shape)}, one class index "
+            f"per sample of spk_out{also}: turn one-hot targets into indices with "
+            f"targets.argmax(-1), drop an axis of size 1 with targets.squeeze(-1), and give a "
+            f"single time step its axis with spk_out.unsqueeze(0)."
         )
+
+
+def _class_indices(
+    targets: Tensor, outputs: Tensor, axis: int, ignored: int | None = None, also: str = ""
+) -> Tensor:
+    """The targets as int64 beside the outputs, after checking that each is a class or ignored."""
+    num_classes = outputs.shape[axis]
+    _check_classes(targets, outputs.shape[:axis] + outputs.shape[axis + 1 :], also)
     if targets.is_complex():
         raise TypeError(f"targets has dtype {targets.dtype}; expected integers.")
-    num_classes = outputs.shape[-1]
     indices = targets.to(outputs.device, torch.int64)
     if targets.is_floating_point() and found(targets != targets.trunc()):
         raise ValueError(
@@ -97,6 +107,8 @@ def _class_indices(targets: Tensor, shape: tuple[int, ...], outputs: Tensor) -> 
             "indices with targets.argmax(-1)."
         )
     wrong = (indices < 0) | (indices >= num_classes)
+    if ignored is not None:
+        wrong = wrong & (indices != ignored)
     if found(wrong):
         raise ValueError(
             f"targets holds class {indices[wrong][0]}; expected 0 to {num_classes - 1}, as "
@@ -105,19 +117,29 @@ def _class_indices(targets: Tensor, shape: tuple[int, ...], outputs: Tensor) -> 
     return indices
 
 
+def _prediction_check(spk_out: Tensor) -> tuple[torch.device, int, int]:
+    """The device, the number of time steps and the number of output neurons of a record."""
+    return spk_out.device, len(spk_out), spk_out.shape[-1]
+
+
+def _population_code(spk_out: Tensor, num_classes: int, num_outputs: int) -> Tensor:
+    """The spike counts [B, K] of K classes, which share the first ``num_outputs`` neurons."""
+    num_classes = _check_population(True, num_classes)
+    return _class_outputs(spk_out[..., :num_outputs], num_classes).sum(0)
+
+
 class LossFunctions:
-    r"""Base of all losses on outputs recorded over time: what they share stands here.
+    r"""Base class of the losses on outputs recorded over time.
 
     With :math:`\ell_b` the loss of sample :math:`b` (of each of its classes, for the squared
-    errors), :math:`y_b` its class and :math:`w` the class weights, the call gives
+    errors), :math:`y_b` its class and :math:`w` the class weights, a loss gives
 
     .. math::
 
         \mathcal{L} = \operatorname{reduce}_b \left( w_{y_b} \, \ell_b \right) .
 
-    The mean of weighted losses divides by the number of elements, not by the sum of the weights.
-    A subclass gives the unreduced loss as ``_compute_loss(outputs, targets, neurons)``, from the
-    outputs per class [T, B, K], the checked targets and the number of neurons per class.
+    The mean of weighted losses divides by the number of elements. Only that of
+    :class:`ce_temporal_loss` divides by the sum of the weights.
 
     :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default of every loss: ``"mean"``
     :param weight: one factor per class, shape [K]. Default of every loss: ``None``
@@ -127,22 +149,62 @@ class LossFunctions:
     Calling a loss:
 
     :param spk_out: recorded spikes or membrane potentials, shape [T, B, C]: time steps, batch,
-        output neurons. With a population code C is a multiple of the K classes, and neighbouring
-        neurons form a class; otherwise K = C.
-    :param targets: class indices from 0 to K - 1, shape [B].
+        output neurons. With a population code C is a multiple of the K classes, and neighboring
+        neurons form a class; otherwise K = C. The cross-entropies also take feature maps,
+        [T, B, C, ...], and the outputs of a single sample, [T, C].
+    :param targets: class indices from 0 to K - 1, shape [B], or [B, ...] for feature maps and ()
+        for a single sample. The cross-entropies leave out class -100, as those of PyTorch do.
     :returns: the loss, float64 for float64 outputs and float32 for all others. Reduced, its
-        shape is (), or (1,) for losses that are averaged over time. With ``reduction="none"``
-        it is [B] for a cross-entropy and [B, K] for a squared error.
+        shape is (), or (1,) for losses that are averaged over time and have no weight. With
+        ``reduction="none"`` a cross-entropy has the shape of the targets, a squared error [B, K].
     :raises TypeError: if an argument is of a wrong type.
     :raises ValueError: for an unknown reduction, a number of weights other than K, a population
         code without a fitting ``num_classes``, outputs that are not [T, B, C], targets that are
         not one index per sample (such as one-hot targets) or a class that does not exist.
+
+    To write your own loss, define ``_compute_loss``. It gets the arguments of the call, and
+    returns the loss reduced as ``_intermediate_reduction()`` says: by ``reduction``, or not at all
+    if there is a weight, which has to be applied first. The call does the remaining reduction.
+
+    .. code-block:: python
+
+        class margin_loss(SF.LossFunctions):
+            def _compute_loss(self, spk_out, targets):
+                loss_fn = torch.nn.MultiMarginLoss(reduction=self._intermediate_reduction())
+                return loss_fn(spk_out.sum(0), targets)
+
+        loss_fn = margin_loss("mean", weight=None)
     """
 
-    # One value per time step: averaged over time, and the reduced value has the shape (1,).
-    _per_step = False
-    # One value per class: the unreduced loss has a class axis, which the targets lack.
-    _per_class = False
+    def __init__(self, reduction: str, weight: Tensor | None) -> None:
+        self.reduction = reduction
+        self.weight = weight
+        self.__name__ = type(self).__name__
+
+    def __call__(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        return self._reduce(self._compute_loss(spk_out, targets))
+
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} does not define _compute_loss")
+
+    def _intermediate_reduction(self) -> str:
+        """The reduction for ``_compute_loss`` to apply: none before weights."""
+        return self.reduction if self.weight is None else "none"
+
+    def _reduce(self, loss: Tensor) -> Tensor:
+        """Apply the reduction that ``_compute_loss`` left out."""
+        return loss if self.weight is None else _reduced(loss, self.reduction)
+
+    _prediction_check = staticmethod(_prediction_check)
+    _population_code = staticmethod(_population_code)
+
+
+def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    return getattr(loss, reduction)() if reduction in ("mean", "sum") else loss
+
+
+class _ClassLoss(LossFunctions):
+    """Base class of the losses of this module, which check their arguments."""
 
     def __init__(
         self,
@@ -151,7 +213,7 @@ class LossFunctions:
         population_code: bool = False,
         num_classes: int | bool = False,
     ) -> None:
-        if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
+        if reduction not in _REDUCTIONS:
             raise ValueError(
                 f"reduction is {reduction!r}; expected one of {', '.join(map(repr, _REDUCTIONS))}."
             )
@@ -166,42 +228,41 @@ class LossFunctions:
                 f"pass weight.flatten()."
             )
         _check_population(population_code, num_classes)
-        self.reduction = reduction
-        self.weight = weight
+        super().__init__(reduction, weight)
+        # A subclass keeps this name: backprop recognizes losses on membrane potentials by it.
+        self.__name__ = next(c.__name__ for c in type(self).__mro__ if c.__module__ == __name__)
         self.population_code = population_code
         self.num_classes = num_classes
-        self.__name__ = type(self).__name__
 
-    def __call__(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+    def _outputs(self, spk_out: Tensor, dense: bool = False) -> Tensor:
+        """The checked outputs, one trace per class."""
         num_classes = _check_population(self.population_code, self.num_classes)
-        outputs = _class_outputs(spk_out, num_classes)
-        if self.weight is not None and len(self.weight) != outputs.shape[-1]:
+        outputs = _class_outputs(spk_out, num_classes, dense)
+        num_classes = outputs.shape[_class_axis(outputs[0]) + 1]
+        if self.weight is not None and len(self.weight) != num_classes:
             raise ValueError(
-                f"weight has {len(self.weight)} entries; expected {outputs.shape[-1]}, one for "
-                f"each class of spk_out."
+                f"weight has {len(self.weight)} entries; expected {num_classes}, one for each "
+                f"class of spk_out."
             )
-        targets = self._check_targets(outputs, targets)
-        loss = self._compute_loss(outputs, targets, spk_out.shape[-1] // outputs.shape[-1])
-        if self.weight is not None:
-            loss = loss * self._weigh(self.weight.to(loss), targets)
-        if self._per_step:
-            loss = loss.mean(0)
-        loss = _REDUCTIONS[self.reduction](loss)
-        return loss.reshape(1) if self._per_step and self.reduction != "none" else loss
+        return outputs
 
-    def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return _class_indices(targets, outputs.shape[1:2], outputs)
+    def _classes(self, targets: Tensor, logits: Tensor) -> Tensor:
+        """The checked targets of a cross-entropy, which leaves out class -100 as PyTorch's do."""
+        return _class_indices(targets, logits, _class_axis(logits), ignored=-100)
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} does not define _compute_loss")
+    def _cross_entropy(self, logits: Tensor, classes: Tensor, reduction: str) -> Tensor:
+        weight = None if self.weight is None else self.weight.to(logits)
+        return F.cross_entropy(logits, classes, weight, reduction=reduction)
 
-    def _weigh(self, weight: Tensor, targets: Tensor) -> Tensor:
-        """The factor of each element of the unreduced loss: the weight of its sample's class."""
-        weight = weight[targets]
-        return weight.unsqueeze(-1) if self._per_class else weight
+    def _weighted(self, loss: Tensor, classes: Tensor | None) -> Tensor:
+        """Multiply losses [..., K] by the weights of the classes, or (None) by those of K."""
+        if self.weight is None:
+            return loss
+        weight = self.weight.to(loss)
+        return loss * (weight if classes is None else weight[classes].unsqueeze(-1))
 
 
-class ce_rate_loss(LossFunctions):
+class ce_rate_loss(_ClassLoss):
     r"""Cross-entropy of the outputs of each time step, averaged over time.
 
     With the outputs :math:`S_t` of step :math:`t` as logits and the class :math:`y` of the sample,
@@ -211,12 +272,10 @@ class ce_rate_loss(LossFunctions):
         \ell = -\frac{1}{T} \sum_{t=1}^{T}
         \ln \frac{\exp S_t^{(y)}}{\sum_k \exp S_t^{(k)}} .
 
-    It asks the right neuron to fire at every step and the others to fire at none.
-    The arguments and the call are those of :class:`LossFunctions`; the reduced loss has the
-    shape (1,).
+    It trains the right neuron to fire at every step and the others never to fire.
+    The arguments and the call are those of :class:`LossFunctions`. Without a weight the reduced
+    loss has the shape (1,).
     """
-
-    _per_step = True
 
     def __init__(
         self,
@@ -227,12 +286,20 @@ class ce_rate_loss(LossFunctions):
     ) -> None:
         super().__init__(reduction, weight, population_code, num_classes)
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        every_step = targets.unsqueeze(-1).expand(-1, len(outputs))
-        return F.cross_entropy(outputs.movedim(0, -1), every_step, reduction="none").T
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        outputs = self._outputs(spk_out, dense=True)
+        num_steps, reduction = len(outputs), self._intermediate_reduction()
+        classes = self._classes(targets, outputs[0])
+        # Treat steps as samples. Those of a single sample are already.
+        logits = outputs.flatten(0, 1) if outputs.dim() > 2 else outputs
+        every_step = classes.expand(num_steps, *classes.shape).reshape(-1, *classes.shape[1:])
+        loss = self._cross_entropy(logits, every_step, reduction)
+        if reduction == "none":
+            return loss.reshape(num_steps, *classes.shape).mean(0)
+        return (loss / num_steps if reduction == "sum" else loss).reshape(1)
 
 
-class ce_count_loss(LossFunctions):
+class ce_count_loss(_ClassLoss):
     r"""Cross-entropy of the spike counts.
 
     With the counts :math:`N = \sum_t S_t` as logits and the class :math:`y` of the sample,
@@ -253,11 +320,13 @@ class ce_count_loss(LossFunctions):
     ) -> None:
         super().__init__(reduction, weight, population_code, num_classes)
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        return F.cross_entropy(outputs.sum(0), targets, reduction="none")
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        counts = self._outputs(spk_out, dense=True).sum(0)
+        classes = self._classes(targets, counts)
+        return self._cross_entropy(counts, classes, self._intermediate_reduction())
 
 
-class ce_max_membrane_loss(LossFunctions):
+class ce_max_membrane_loss(_ClassLoss):
     r"""Cross-entropy of the highest membrane potential that each neuron reaches.
 
     With the peaks :math:`P = \max_t U_t` as logits and the class :math:`y` of the sample,
@@ -266,16 +335,18 @@ class ce_max_membrane_loss(LossFunctions):
 
         \ell = -\ln \frac{\exp P^{(y)}}{\sum_k \exp P^{(k)}} .
 
-    The gradient goes to the time step of the peak alone. The arguments, of which the population
-    code is left out, and the call are those of :class:`LossFunctions`, with membrane potentials
-    in the place of spikes.
+    The gradient goes to the time step of the peak alone. The arguments, except for the population
+    code, and the call are those of :class:`LossFunctions`, with membrane potentials instead of
+    spikes.
     """
 
     def __init__(self, reduction: str = "mean", weight: Tensor | None = None) -> None:
         super().__init__(reduction, weight)
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        return F.cross_entropy(outputs.max(0).values, targets, reduction="none")
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        peaks = self._outputs(spk_out, dense=True).max(0).values
+        classes = self._classes(targets, peaks)
+        return self._cross_entropy(peaks, classes, self._intermediate_reduction())
 
 
 def _is_class(targets: Tensor, num_classes: int) -> Tensor:
@@ -289,8 +360,8 @@ def _wanted(outputs: Tensor, targets: Tensor, correct: float, incorrect: float) 
     return torch.where(_is_class(targets, outputs.shape[-1]), *values)
 
 
-class mse_count_loss(LossFunctions):
-    r"""Squared error between the spike counts and the counts wanted.
+class mse_count_loss(_ClassLoss):
+    r"""Squared error between the spike counts and the target counts.
 
     Each class of :math:`n` neurons (:math:`n = 1` without a population code) fires
     :math:`N = \sum_t S_t` times in :math:`T` steps. With the class :math:`y` of the sample,
@@ -306,13 +377,9 @@ class mse_count_loss(LossFunctions):
     A rate of 0.29 over 100 steps aims at 29 spikes: binary rounding of the product is undone.
     The other arguments and the call are those of :class:`LossFunctions`.
 
-    :param correct_rate: share of the steps at which the right class is to fire, from 0 to 1.
-        Default: ``1``
-    :param incorrect_rate: share of the steps at which the others are to fire, likewise.
-        Default: ``0``
+    :param correct_rate: share of the steps at which the right class is to fire. Default: ``1``
+    :param incorrect_rate: share of the steps at which the others are to fire. Default: ``0``
     """
-
-    _per_class = True
 
     def __init__(
         self,
@@ -324,22 +391,24 @@ class mse_count_loss(LossFunctions):
         weight: Tensor | None = None,
     ) -> None:
         super().__init__(reduction, weight, population_code, num_classes)
-        self.correct_rate = _share("correct_rate", correct_rate)
-        self.incorrect_rate = _share("incorrect_rate", incorrect_rate)
+        self.correct_rate = correct_rate
+        self.incorrect_rate = incorrect_rate
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        num_steps = len(outputs)
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        counts = self._outputs(spk_out).sum(0)
+        classes = _class_indices(targets, counts, 1)
+        num_steps, neurons = len(spk_out), spk_out.shape[-1] // counts.shape[-1]
         correct, incorrect = (
-            # Lift what is a whole number but for the rounding of the rate, such as 28.999...
-            math.floor(rate * num_steps * neurons + 1e-6)
+            # In binary, 0.29 * 100 is 28.999...
+            int(round(rate * num_steps * neurons, 6))
             for rate in (self.correct_rate, self.incorrect_rate)
         )
-        counts = outputs.sum(0)
-        return (counts - _wanted(counts, targets, correct, incorrect)).square() / num_steps
+        loss = (counts - _wanted(counts, classes, correct, incorrect)).square() / num_steps
+        return _reduced(self._weighted(loss, classes), self._intermediate_reduction())
 
 
-class mse_membrane_loss(LossFunctions):
-    r"""Squared error between the membrane potentials and those wanted, averaged over time.
+class mse_membrane_loss(_ClassLoss):
+    r"""Squared error between the membrane potentials and their targets, averaged over time.
 
     With the class :math:`y_t` of the sample, which stays the same unless
     ``time_var_targets=True``,
@@ -352,24 +421,21 @@ class mse_membrane_loss(LossFunctions):
         V_{\text{off}} & k \neq y_t .
         \end{cases}
 
-    The other arguments, of which the population code is left out, and the call are those of
-    :class:`LossFunctions`, with membrane potentials in the place of spikes. With
+    The other arguments, except for the population code, and the call are those of
+    :class:`LossFunctions`, with membrane potentials instead of spikes. With
     ``time_var_targets=True`` the targets are one of
 
     - class indices of every time step, shape [T, B];
-    - membrane potentials wanted of every neuron at every time step, shape [T, B, C]. They are
+    - target membrane potentials of every neuron at every time step, shape [T, B, C]. They are
       :math:`V` itself, so ``on_target`` and ``off_target`` play no part, and ``weight`` weighs
       each neuron by its own class instead of the sample by its target.
 
-    The reduced loss has the shape (1,).
+    Without a weight the reduced loss has the shape (1,).
 
     :param time_var_targets: whether the targets change over time. Default: ``False``
-    :param on_target: membrane potential wanted of the right neuron. Default: ``1``
-    :param off_target: membrane potential wanted of the others. Default: ``0``
+    :param on_target: target membrane potential of the right neuron. Default: ``1``
+    :param off_target: target membrane potential of the others. Default: ``0``
     """
-
-    _per_step = True
-    _per_class = True
 
     def __init__(
         self,
@@ -384,20 +450,21 @@ class mse_membrane_loss(LossFunctions):
         self.on_target = on_target
         self.off_target = off_target
 
-    def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if not self.time_var_targets:
-            return super()._check_targets(outputs, targets)
-        if isinstance(targets, Tensor) and targets.shape == outputs.shape:
-            return targets.to(outputs)
-        return _class_indices(targets, outputs.shape[:2], outputs)
-
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        if targets.dim() < 3:
-            targets = _wanted(outputs, targets, self.on_target, self.off_target)
-        return (outputs - targets).square()
-
-    def _weigh(self, weight: Tensor, targets: Tensor) -> Tensor:
-        return weight if targets.dim() == 3 else super()._weigh(weight, targets)
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        outputs = self._outputs(spk_out)
+        classes = None
+        if self.time_var_targets and isinstance(targets, Tensor) and targets.shape == outputs.shape:
+            wanted = targets.to(outputs)
+        else:
+            if self.time_var_targets:
+                also = f" and step, or {tuple(outputs.shape)} potentials"
+                classes = _class_indices(targets, outputs, 2, also=also)
+            else:
+                classes = _class_indices(targets, outputs[0], 1)
+            wanted = _wanted(outputs, classes, self.on_target, self.off_target)
+        loss = self._weighted((outputs - wanted).square(), classes).mean(0)
+        reduction = self._intermediate_reduction()
+        return loss if reduction == "none" else _reduced(loss, reduction).reshape(1)
 
 
 def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
@@ -412,7 +479,7 @@ def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
 
 
 def _steps_given(name: str, times: Any) -> int:
-    """Return how many time steps are given, or raise TypeError if they are none."""
+    """Return how many time steps are given, or raise TypeError if they are not numbers."""
     try:
         return torch.as_tensor(times).numel()
     except (RuntimeError, TypeError, ValueError):
@@ -435,8 +502,8 @@ class SpikeTime(nn.Module):
         \end{cases}
 
     Steps count from 0. A spike that is missing counts as one at the last step, where its gradient
-    goes too, so that silent neurons learn. The slope stands for the true one: a stronger drive
-    makes a spike come earlier. Every value other than 0 is one spike.
+    goes too, so that silent neurons learn. The slope is a surrogate: a stronger input makes a spike
+    come earlier. Every value other than 0 is one spike.
 
     :param target_is_time: whether targets are spike times, not class indices. Default: ``False``
     :param on_target: step at which the right neuron is to fire; with ``multi_spike`` one for each
@@ -452,8 +519,8 @@ class SpikeTime(nn.Module):
     :param targets: class indices, shape [B]; with ``target_is_time`` the times, shape [B, C], or
         [C] for all samples alike; with ``multi_spike`` [F, B, C] or [F, 1, C], for the first F
         spikes.
-    :returns: the times of the spikes and the times wanted, each of shape [B, C], with
-        ``multi_spike`` [F, B, C].
+    :returns: the times of the spikes, shape [B, C], with ``multi_spike`` [F, B, C], and the target
+        times, of that shape too, or of the shape and the type that they were given in.
     :raises TypeError: if an argument is of a wrong type.
     :raises ValueError: for shapes that do not fit, a class that does not exist, a negative
         tolerance, or numbers of on and off targets that differ or are not 1 without
@@ -514,22 +581,24 @@ class SpikeTime(nn.Module):
         outputs = _class_outputs(spk_out)
         return self._times(outputs, self._check_targets(outputs, targets))
 
+    _prediction_check = staticmethod(_prediction_check)
+
     def labels_to_spike_times(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The times wanted of each neuron, as given by ``on_target`` and ``off_target``.
+        """The target times of each neuron, as given by ``on_target`` and ``off_target``.
 
         :param targets: class indices, shape [B].
         :param num_outputs: number of output neurons C.
-        :returns: times, shape [B, C], with ``multi_spike`` [F, B, C]. Negative ones are left.
+        :returns: times, shape [B, C], with ``multi_spike`` [F, B, C]. Negative ones stay.
         """
         label = self.label_to_multi_spike if self.multi_spike else self.label_to_single_spike
         return label(targets, num_outputs)
 
     def label_to_single_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The time wanted of each neuron's first spike, [B, C], for class indices [B]."""
+        """The target time of each neuron's first spike, [B, C], for class indices [B]."""
         return self.label_to_multi_spike(targets, num_outputs)[0]
 
     def label_to_multi_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The times wanted of each neuron's spikes, [F, B, C], for class indices [B]."""
+        """The target times of each neuron's spikes, [F, B, C], for class indices [B]."""
         on, off = (
             torch.as_tensor(times, dtype=torch.float32, device=targets.device).reshape(-1, 1, 1)
             for times in (self.on_target, self.off_target)
@@ -538,7 +607,7 @@ class SpikeTime(nn.Module):
 
     def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if not self.target_is_time:
-            return _class_indices(targets, outputs.shape[1:2], outputs)
+            return _class_indices(targets, outputs[0], 1)
         if not isinstance(targets, Tensor):
             raise TypeError(
                 f"targets is a {type(targets).__name__}; expected a tensor of spike times: "
@@ -561,7 +630,7 @@ class SpikeTime(nn.Module):
                 f"class indices pass target_is_time=False, for several spikes per neuron "
                 f"multi_spike=True."
             )
-        return targets.to(outputs)
+        return targets.to(outputs.device)
 
     def _times(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if not self.target_is_time:
@@ -570,13 +639,13 @@ class SpikeTime(nn.Module):
             times = self.MultiSpike.apply(outputs, len(targets))
         else:
             times = self.FirstSpike.apply(outputs)
-        targets = torch.where(targets < 0, targets + len(outputs), targets).expand_as(times)
+        targets = torch.where(targets < 0, targets + len(outputs), targets)
         if self.tolerance:
             times = self.Tolerance.apply(times, targets, self.tolerance)
         return times, targets
 
 
-class ce_temporal_loss(LossFunctions):
+class ce_temporal_loss(_ClassLoss):
     r"""Cross-entropy of the times of the first spikes: the right neuron is to fire first.
 
     With the times :math:`t_0` of :class:`SpikeTime`, turned around so that the earliest is the
@@ -590,8 +659,9 @@ class ce_temporal_loss(LossFunctions):
         1 / (t_0 + 1) & \text{reciprocal.}
         \end{cases}
 
-    The other arguments, of which the population code is left out, and the call are those of
-    :class:`LossFunctions`; the slope of a spike time is that of :class:`SpikeTime`.
+    The other arguments, except for the population code, and the call are those of
+    :class:`LossFunctions`; the slope of a spike time is that of :class:`SpikeTime`. The mean of
+    weighted losses is that of PyTorch, divided by the sum of the weights.
 
     :param inverse: ``"negate"`` or ``"reciprocal"``. Default: ``"negate"``
     """
@@ -604,30 +674,30 @@ class ce_temporal_loss(LossFunctions):
             raise ValueError(f"inverse is {inverse!r}; expected 'negate' or 'reciprocal'.")
         self.inverse = inverse
 
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
-        times = SpikeTime.FirstSpike.apply(outputs)
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        times = SpikeTime.FirstSpike.apply(self._outputs(spk_out, dense=True))
         logits = -times if self.inverse == "negate" else 1 / (times + 1)
-        return F.cross_entropy(logits, targets, reduction="none")
+        classes = self._classes(targets, logits)
+        # PyTorch applies the weights and the mean.
+        return self._cross_entropy(logits, classes, self.reduction)
 
 
-class mse_temporal_loss(LossFunctions):
-    r"""Squared error between the times of spikes and the times wanted.
+class mse_temporal_loss(_ClassLoss):
+    r"""Squared error between the times of spikes and their target times.
 
     With the times :math:`t_f` of the first :math:`F` spikes of each neuron, which is one without
-    ``multi_spike``, and the times wanted :math:`t^*_f`, all as :class:`SpikeTime` gives them,
+    ``multi_spike``, and the target times :math:`t^*_f`, all as :class:`SpikeTime` gives them,
 
     .. math::
 
         \ell_f^{(k)} = \left( \frac{t_f^{(k)} - t_f^{*(k)}}{T} \right)^2 .
 
-    By default the right neuron is to fire at once, and the others at the last step. What fires
-    after the last target costs nothing: to punish it, give it a target. The first five arguments,
-    the targets and the errors raised are those of :class:`SpikeTime`, all else is that of
-    :class:`LossFunctions`. Given spike times, weights belong to the output neurons. With
-    ``reduction="none"`` the shape is [B, C], with ``multi_spike`` [F, B, C].
+    By default the right neuron is to fire at the first step, and the others at the last. Spikes
+    after the last target cost nothing; to penalize them, give them targets. The first five
+    arguments, the targets and the errors raised are those of :class:`SpikeTime`, everything else
+    is that of :class:`LossFunctions`. With ``target_is_time=True`` the weights belong to the output
+    neurons. With ``reduction="none"`` the shape is [B, C], with ``multi_spike`` [F, B, C].
     """
-
-    _per_class = True
 
     def __init__(
         self,
@@ -642,12 +712,10 @@ class mse_temporal_loss(LossFunctions):
         super().__init__(reduction, weight)
         self.spk_time_fn = SpikeTime(target_is_time, on_target, off_target, tolerance, multi_spike)
 
-    def _check_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self.spk_time_fn._check_targets(outputs, targets)
-
-    def _compute_loss(self, outputs: Tensor, targets: Tensor, neurons: int) -> Tensor:
+    def _compute_loss(self, spk_out: Tensor, targets: Tensor) -> Tensor:
+        outputs = self._outputs(spk_out)
+        targets = self.spk_time_fn._check_targets(outputs, targets)
         times, wanted = self.spk_time_fn._times(outputs, targets)
-        return ((times - wanted) / len(outputs)).square()
-
-    def _weigh(self, weight: Tensor, targets: Tensor) -> Tensor:
-        return weight if self.spk_time_fn.target_is_time else super()._weigh(weight, targets)
+        classes = None if self.spk_time_fn.target_is_time else targets
+        loss = self._weighted(((times - wanted) / len(outputs)).square(), classes)
+        return _reduced(loss, self._intermediate_reduction())

@@ -1,4 +1,4 @@
-"""Regularisation of outputs recorded over time."""
+"""Regularization of outputs recorded over time."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ class l1_rate_sparsity:
 
     :param spk_out: recorded spikes of any shape, such as [T, B, ...].
     :returns: the penalty, a scalar, float64 for float64 spikes and float32 for all others.
-    :raises TypeError: if ``spk_out`` is no tensor of real numbers.
+    :raises TypeError: if ``spk_out`` is not a tensor of real numbers.
     """
 
     def __init__(self, Lambda: float = 1e-5) -> None:
