@@ -49,12 +49,13 @@ def sizes(shape: torch.Size) -> tuple[int, ...]:
     """Return a shape as numbers, where torch.jit.trace would warn of a comparison."""
     if not torch.jit.is_tracing():
         return shape
-    state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)
+    tracer: Any = torch._C
+    state = tracer._get_tracing_state()
+    tracer._set_tracing_state(None)
     try:
         return tuple(int(size) for size in shape)
     finally:
-        torch._C._set_tracing_state(state)
+        tracer._set_tracing_state(state)
 
 
 def backward_task() -> int:

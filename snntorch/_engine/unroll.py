@@ -400,6 +400,11 @@ def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None
     utils._check_net(net)
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
+    if x.is_nested:
+        raise TypeError(
+            "x is a nested tensor; pad its sequences to one length, for example by "
+            "torch.nested.to_padded_tensor, with time first"
+        )
     backends.check(backend)
     if num_steps is None:
         num_steps = x.shape[0] if x.dim() else 0

@@ -79,7 +79,9 @@ class Lapicque(LIF):
                 raise ValueError(f"Lapicque: {name}={value} must be positive")
         self._dependent = "R" if given == {"beta", "C"} else "C"
         if "beta" not in given:
-            self._register("beta", torch.exp(-self.time_step / (self.R * self.C)), learn_beta)
+            decay = torch.exp(-self.time_step / (self.R * self.C))
+            # One dimension at least, as in files of 1.0.0.
+            self._register("beta", torch.atleast_1d(decay.detach()), learn_beta)
         else:
             self._register(self._dependent, self._from_beta(), False)
         # Where one of the others is trained, the dependent one is worked out at every step.

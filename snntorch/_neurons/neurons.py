@@ -339,8 +339,11 @@ class SpikingNeuron(Overridable):
                 f"{self._name}: the input is a {type(input_).__name__}, not a tensor; a layer "
                 "before it that returns spikes and states needs init_hidden=True and output=False"
             )
-        if input_.is_complex():
-            raise TypeError(f"{self._name}: the input is {input_.dtype}; it must be real")
+        if input_.is_complex() or input_.is_nested:
+            kind = "nested" if input_.is_nested else str(input_.dtype)
+            raise TypeError(
+                f"{self._name}: the input is {kind}; it must be a dense tensor of real numbers"
+            )
         if not input_.is_floating_point():
             return input_.to(self.threshold.dtype)
         if input_.dtype in (torch.float16, torch.bfloat16) and autocast_on(input_.device.type):
@@ -352,7 +355,7 @@ class SpikingNeuron(Overridable):
         """Raise if a parameter does not broadcast to the states' shape."""
         for name in self._parameter_names:
             value = self._parameters.get(name, self._buffers.get(name))
-            if value is None or not value.dim() or torch.jit.is_tracing():
+            if value is None or value.numel() == 1 or torch.jit.is_tracing():
                 continue
             try:
                 value.expand(shape)

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -277,6 +277,12 @@ class Stateful(nn.Module):
         replica.__dict__.update(deepcopy(Stateful.__getstate__(self), memo))
         replica._begin()
         return replica
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise TypeError(
+            f"{self._name}: torch.jit.script cannot read a neuron; use torch.compile, "
+            "torch.export or torch.jit.trace"
+        )
 
     def _replicate_for_data_parallel(self) -> Stateful:
         replica = super()._replicate_for_data_parallel()

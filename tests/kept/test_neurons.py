@@ -350,3 +350,8 @@ def test_row_63_numbers_load_whatever_their_type():
     lif = snn.Leaky(0.5)
     lif.load_state_dict(file)
     assert lif.beta == 1 and lif.threshold == 2
+
+
+def test_row_63_a_decay_from_resistance_and_capacitance_has_a_dimension():
+    assert snn.Lapicque(R=5, C=1e-3, time_step=1e-3).state_dict()["beta"].shape == (1,)
+    assert snn.Lapicque(0.9, R=5.0).state_dict()["beta"].shape == ()
