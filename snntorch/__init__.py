@@ -53,6 +53,12 @@ _SUBMODULES = (
     "surrogate",
     "utils",
 )
+# Code for 1.0.0 finds these modules here too.
+_MODULES_OF_1_0_0 = {
+    "_neurons": "alpha associative deltaleaky lapicque leaky leakyparallel linearleaky neurons "
+    "rleaky rsynaptic sconv2dlstm slstm stateleaky synaptic",
+    "_layers": "bntt graded_spikes",
+}
 # Names that are imported from their module when they are first used.
 _LAZY = {
     "Unroll": "._engine.unroll",
@@ -96,6 +102,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"{__name__}.{name}")
+    for package, names in _MODULES_OF_1_0_0.items():
+        if name in names.split():
+            return import_module(f"{__name__}.{package}.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

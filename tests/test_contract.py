@@ -591,7 +591,7 @@ def test_an_empty_batch_has_no_winner():
 def test_lapicque_learns_a_decay_that_R_and_C_give():
     given = {"R": 5.0, "C": 2.0, "time_step": 3.0}
     learnt, fixed = snn.Lapicque(**given, learn_beta=True), snn.Lapicque(**given)
-    torch.testing.assert_close(learnt.beta.detach(), torch.tensor(-0.3).exp())
+    torch.testing.assert_close(learnt.beta.detach(), torch.tensor([-0.3]).exp())
     x, mem = torch.tensor([0.25]), torch.tensor([0.5])
     # R (T/RC) x + (1 - T/RC) mem, with T/RC = 0.3
     for lif in (learnt, fixed):

@@ -729,7 +729,7 @@ def test_neuron_that_would_pass_on_its_states():
         ((lif(), torch.rand(2), -1), ValueError, "num_steps=-1; at least one time step"),
         ((lif(), torch.rand(0, 2)), ValueError, r"x of shape \(0, 2\) holds no time step"),
         ((lif(), torch.rand(())), ValueError, r"x of shape \(\) holds no time step"),
-        ((lif(), torch.rand(2, dtype=torch.complex64)), TypeError, "complex64; it must be real"),
+        ((lif(), torch.rand(2, dtype=torch.complex64)), TypeError, "complex64; it must be a dense"),
         ((nn.Sequential(Results(), lif()), torch.rand(2)), TypeError, "input is a dict, not a"),
         ((nn.Conv2d(3, 3, 1), torch.rand(3, 2, 2)), RuntimeError, "Expected 3D"),
         ((nn.BatchNorm1d(2).eval(), torch.rand(3, 2)), ValueError, "expected 2D or 3D input"),

@@ -355,7 +355,7 @@ class SpikingNeuron(Overridable):
         """Raise if a parameter does not broadcast to the states' shape."""
         for name in self._parameter_names:
             value = self._parameters.get(name, self._buffers.get(name))
-            if value is None or value.numel() == 1 or torch.jit.is_tracing():
+            if value is None or torch.jit.is_tracing() or value.numel() == 1:
                 continue
             try:
                 value.expand(shape)

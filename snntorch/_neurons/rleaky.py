@@ -3,6 +3,7 @@ from torch import Tensor
 from . import equations
 from .neurons import Output, Parameter, Quantiser, State, Surrogate
 from .recurrent import RecurrentLIF
+from .recurrent import RecurrentOneToOne as RecurrentOneToOne  # code for 1.0.0 finds it here
 
 
 class RLeaky(RecurrentLIF):

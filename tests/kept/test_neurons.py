@@ -3,6 +3,7 @@
 Every test passes on 1.0.0 too (with --noconftest); ``make compat-proof`` runs them there.
 """
 
+import importlib
 import warnings
 
 import pytest
@@ -297,6 +298,32 @@ def test_row_56_a_loss_may_read_the_attribute():
     del spk, mem
     lif.mem.sum().backward()
     assert fc.weight.grad.any()
+
+
+# Row 57 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [
+        ("_neurons", "Leaky"),
+        ("_neurons", "SpikingNeuron"),
+        ("_neurons", "LIF"),
+        ("_neurons.neurons", "LIF"),
+        ("_neurons.leaky", "Leaky"),
+        ("_neurons.rleaky", "RecurrentOneToOne"),
+        ("_neurons.rsynaptic", "RecurrentOneToOne"),
+        ("_layers", "GradedSpikes"),
+        ("_layers.bntt", "BatchNormTT1d"),
+    ],
+)
+def test_row_57_modules_have_the_names_of_1_0_0(module, name):
+    assert callable(getattr(importlib.import_module(f"snntorch.{module}"), name))
+
+
+@pytest.mark.parametrize("name", ["neurons", "leaky", "alpha", "slstm", "bntt"])
+def test_row_57_modules_are_attributes_of_the_package(name):
+    assert getattr(snn, name).__name__.endswith(f".{name}")
 
 
 # Row 58 --------------------------------------------------------------------------------------
