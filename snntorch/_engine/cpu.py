@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from .._torch import autocast_on, is_traced
+from ..dynamics import LEAKY, Dynamics
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
 from . import fused, gated
 from .feedback import FEEDBACKS
-from .kernels import MODELS, Spec, arrays, source
+from .kernels import Spec, arrays, source
 from .problem import Problem, Solution
 
 NAME = "numba"
@@ -39,15 +40,13 @@ LEAST, MOST = 8192, 16_384
 def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
     x, spike_grad = problem.x, problem.spike_grad
-    tensors = (x, *problem.states, *_parameters(problem).values(), *problem.weights)
-    if problem.model not in MODELS and problem.cell is None:
-        return "its update is no equation of each neuron by itself"
+    tensors = (x, *problem.states, *problem.parameters, problem.threshold, *problem.weights)
+    if problem.dynamics is None and problem.cell is None:
+        return "its update is not elementwise"
     if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
         return f"its feedback is a {type(problem.recurrent).__name__}"
     if problem.recurrent is not None and autocast_on(x.device.type):
         return "products under autocast have another dtype"
-    if problem.model == "alpha" and problem.reset != "none" and not problem.delay:
-        return "it resets three states within the step that fires"
     if problem.inhibition:
         return "inhibition compares all neurons of a sample"
     if problem.state_quant:
@@ -72,14 +71,26 @@ def refuses(problem: Problem) -> str | None:
             return "the surrogate's parameters are tensors"
         if not function._by_slope or issubclass(function, StochasticSpikeOperator):
             return "the surrogate has no slope that is a function of the membrane alone"
-    return gated.refuses(problem) if problem.cell else _unavailable()
+    if problem.cell:
+        return gated.refuses(problem)
+    return _unavailable() or _underivable(problem.dynamics)
+
+
+@cache
+def _underivable(dynamics: Dynamics) -> str | None:
+    """Return why no kernel can be made from a step, or None if one can."""
+    try:
+        source(Spec("float32", dynamics, frozenset()), False, cache=False)
+    except Exception as error:
+        return f"its step cannot be compiled ({error})"
+    return None
 
 
 @cache
 def _unavailable() -> str | None:
     """Try Numba on a small kernel; return why it cannot be used, and warn once."""
     try:
-        spec = Spec("float32", "leaky", "none", True, frozenset())
+        spec = Spec("float32", LEAKY.dynamics("none", True), frozenset())
         _kernel(spec, False)(
             *(np.zeros(1, np.float32), 0) * 2, *[np.zeros(1, np.float32)] * 5, 0, 1, 1, 1, 0, 1
         )
@@ -92,15 +103,6 @@ def _unavailable() -> str | None:
         )
         return reason
     return None
-
-
-def _parameters(problem: Problem) -> dict[str, Tensor]:
-    """Return what a kernel takes for each neuron, in its order."""
-    decays = MODELS.get(problem.model or "", ((), ()))[1]
-    named = dict(zip(decays, problem.decays, strict=False))
-    if problem.V is not None:
-        named["V"] = problem.V
-    return {**named, "threshold": problem.threshold, "factor": problem.factor}
 
 
 def solve(problem: Problem, single: bool = False) -> Solution:
@@ -116,7 +118,9 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     if problem.recurrent is None:
         order = _memory_order(x if problem.static else x[0], shape)
     straight = order == list(range(len(shape)))
-    parameters = _parameters(problem)
+    dynamics = problem.dynamics
+    assert dynamics is not None
+    parameters = dict(zip(dynamics.parameters, problem.parameters, strict=True))
     vectors = {name: p for name, p in parameters.items() if p.numel() > 1}
     depth = max((p.dim() for p in vectors.values()), default=0)
     neurons = _row(shape, depth) if vectors and straight else shape
@@ -131,13 +135,13 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     source = fused.weakly(x)
     states = [_laid_out(state, None if straight else order) for state in problem.states]
     back = [order.index(d) for d in range(len(shape))]
+    slope, count = _slope(dynamics, problem.spike_grad)
     spec = _spec(
         dtype=str(x.dtype).removeprefix("torch."),
-        model=str(problem.model),
-        reset=problem.reset,
-        delay=problem.delay,
+        dynamics=dynamics,
         vectors=frozenset(vectors),
-        dense=problem.recurrent is not None,
+        slope=slope,
+        count=count,
     )
     scan = fused.Scan(
         run=Run,
@@ -157,6 +161,14 @@ def solve(problem: Problem, single: bool = False) -> Solution:
 
 
 _spec = cache(Spec)
+
+
+def _slope(dynamics: Dynamics, spike_grad: Any) -> tuple[Any, int]:
+    if spike_grad is no_surrogate:
+        return None, 0
+    if any(isinstance(value, Tensor) for value in spike_grad.parameters):
+        return fused.GIVEN, 0
+    return fused.slope_of(dynamics, spike_grad.function, len(spike_grad.parameters))
 
 
 @cache
@@ -217,7 +229,7 @@ class Run:
     ) -> None:
         self.kernel = _kernel(spec, backward)
         kinds = arrays(spec, backward)
-        size = kept["at_mem"].numel()
+        size = next(iter(kept.values())).numel()
         head: list[Any] = []
         for name in kinds["timed"]:
             head += _flat(timed[name], size)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from .._torch import is_batched
-from ..surrogate import SpikeGrad, no_surrogate
+from ..surrogate import no_surrogate
 from . import memory, reference
+from .derive import GIVEN, derive
 from .feedback import feedback
-from .kernels import INLINED, Spec, reads_x
+from .kernels import OVERDRIVE, Spec, backward
 from .problem import Problem
 
 TWICE = (
@@ -90,7 +91,7 @@ class Scan:
     @property
     def traced(self) -> tuple[str, ...]:
         """States whose trace is returned."""
-        return () if self.problem.only_spikes else self.spec.states
+        return () if self.problem.only_spikes else _own(self.spec)
 
     @property
     def over_time(self) -> tuple[int, ...]:
@@ -104,8 +105,8 @@ class Scan:
 
     def split(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
         """Return states, parameters and weights."""
-        a = len(self.spec.kept)
-        b = a + len(self.spec.per_neuron)
+        a = len(self.spec.dynamics.states)
+        b = a + len(self.spec.dynamics.parameters)
         return tensors[:a], tensors[a:b], tensors[b:]
 
 
@@ -123,24 +124,38 @@ class _Forward:
     """The backward kernel, as far as it is known."""
 
 
+def _own(spec: Spec) -> tuple[str, ...]:
+    """Return the states other than the spikes of a recurrent neuron."""
+    return spec.dynamics.states[spec.dynamics.recurrent :]
+
+
 @cache
 def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Forward:
-    names = ("x", *spec.kept, *spec.per_neuron, "weight", "bias")
+    dynamics = spec.dynamics
+    names = ("x", *dynamics.states, *dynamics.parameters, "weight", "bias")
     needs = {name for name, needed in zip(names, need, strict=False) if needed}
-    backward = replace(spec, wanted=frozenset(needs & {"x", *spec.per_neuron}))
-    # What the backward pass reads: the membrane that fired, and old states where it must.
-    instant = not spec.delay and spec.reset != "none"
-    saved = {"u" if instant else "mem", *backward.olds} if needs else set()
-    saved |= {"spk"} if needs & {"weight", "bias"} else set()
-    firsts = tuple(name for name in spec.kept if name in {*backward.olds, *(saved & {"spk"})})
-    stores = (saved - {"spk"}) | set(traced)
-    reads = ("x",) if needs and reads_x(backward) else ()
+    back = replace(
+        spec,
+        wanted=frozenset(needs & {"x", *dynamics.parameters}),
+        given=frozenset({"out", *_own(spec)}),
+    )
+    # The trace of the spikes is that of the first state of a recurrent neuron.
+    first = dynamics.states[0] if dynamics.recurrent else None
+    read = backward(back) if needs else None
+    saved = {*read.news, *read.olds} if read else set()
+    saved |= {OVERDRIVE} if needs and spec.slope == GIVEN else set()
+    saved |= {first} if first and needs & {"weight", "bias"} else set()
+    firsts = tuple(name for name in dynamics.states if read and name in read.olds)
+    if first and first in saved and first not in firsts:
+        firsts = (first, *firsts)
+    stores = (saved - {first}) | set(traced)
+    inputs = ("x",) if read and "x" in read.inputs else ()
     return _Forward(
         replace(spec, stores=frozenset(stores)),
-        ("spk", *sorted(stores)),
-        (*sorted(saved), *reads),
+        ("out", *sorted(stores)),
+        (*sorted(saved), *inputs),
         firsts,
-        backward,
+        back,
     )
 
 
@@ -166,17 +181,21 @@ class _Fused(torch.autograd.Function):
         states, parameters, weights = scan.split(tensors)
         plan = _forward(scan.spec, scan.traced, ctx.needs_input_grad[1:])
         traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
-        timed = {"x": x, **{f"to_{name}": trace for name, trace in traces.items()}}
-        kept, initial = _kept(scan, dict(zip(scan.spec.kept, states, strict=True)))
+        timed = {"x_": x, **{f"to_{name}": trace for name, trace in traces.items()}}
+        names = scan.spec.dynamics.states
+        kept, initial = _kept(scan, dict(zip(names, states, strict=True)))
+        if scan.spec.dynamics.recurrent:
+            traces[names[0]] = traces["out"]
         if scan.spec.dense:
-            timed["feedback"] = x.new_empty(scan.shape)
+            spikes = kept[f"at_{names[0]}"]
+            timed["feedback_"] = x.new_empty(scan.shape)
         run = scan.run(
             plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
         )
         if scan.spec.dense:
             product = feedback(scan.problem.recurrent, weights, scan.shape)
             for t in range(scan.problem.num_steps):
-                product.forward(kept["at_spk"], timed["feedback"])
+                product.forward(spikes, timed["feedback_"])
                 run.take(t, 1)
         else:
             run.take(0, scan.problem.num_steps)
@@ -186,7 +205,7 @@ class _Fused(torch.autograd.Function):
             first = {
                 name: state if needed else state.clone()
                 for name, state, needed in zip(
-                    scan.spec.kept, states, ctx.needs_input_grad[2:], strict=False
+                    names, states, ctx.needs_input_grad[2:], strict=False
                 )
                 if name in plan.firsts
             }
@@ -194,16 +213,17 @@ class _Fused(torch.autograd.Function):
             token = _holding((x, *states) if scan.single else states)
             ctx.save_for_backward(token, *parameters, *first.values(), *saved, *weights)
         if scan.problem.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
-            fired = (traces["spk"], kept.get("at_spk"))
-            ctx.mark_non_differentiable(*(spikes for spikes in fired if spikes is not None))
-        return traces["spk"], *(traces[name] for name in scan.traced), *kept.values()
+            recurrent = [kept[f"at_{names[0]}"]] if scan.spec.dynamics.recurrent else []
+            ctx.mark_non_differentiable(traces["out"], *recurrent)
+        return traces["out"], *(traces[name] for name in scan.traced), *kept.values()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         scan: Scan = ctx.scan
         plan: _Forward = ctx.plan
         token, *tensors = ctx.saved_tensors  # once: a checkpoint gives them no second time
-        a = len(scan.spec.per_neuron)
+        dynamics = scan.spec.dynamics
+        a = len(dynamics.parameters)
         b = a + len(plan.firsts)
         c = b + len(plan.saves)
         parameters, weights = tensors[:a], tensors[c:]
@@ -215,32 +235,35 @@ class _Fused(torch.autograd.Function):
                 x = saved["x"] if "x" in saved else scan.source()
                 inputs = None if inputs is None or x is None else [x, *inputs]
             return None, *_differentiably(scan, inputs, parameters, grads, ctx)
-        u = saved["u"] if "u" in saved else saved["mem"]
-        outputs = ("spk", *scan.traced)
+        outputs = ("out", *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
-        timed = {"to_u": u, **{f"g_{name}": grad for name, grad in given.items()}}
-        timed |= {"x": saved["x"]} if "x" in saved else {}
-        slope, values = _slope(scan, u, parameters, timed)
         spec = _backward(
-            plan.backward,
-            slope=slope,
-            parameters=len(values),
-            given=frozenset(given),
-            static=scan.problem.static and not scan.single,
+            plan.backward, given=frozenset(given), static=scan.problem.static and not scan.single
         )
+        body = backward(spec)
+        timed = {f"to_{name}": saved[name] for name in body.news}
+        timed |= {f"gr_{name}": grad for name, grad in given.items()}
+        timed |= {"x_": saved["x"]} if "x" in body.inputs else {}
+        like = next(each for each in (*saved.values(), *grads) if each is not None)
+        spike_grad: Any = scan.problem.spike_grad
+        values: tuple[float, ...] = ()
+        if spec.slope == GIVEN:
+            timed["slopes_"] = spike_grad.slope(saved[OVERDRIVE])
+        elif spec.slope is not None:
+            values = spike_grad.parameters
         if "x" in spec.wanted:
-            alike = u.new_zeros(scan.shape) if spec.static else memory.empty(u.shape, u)
-            timed["to_x"] = alike
+            shape = scan.shape if spec.static else scan.over_time
+            timed["to_x"] = like.new_zeros(shape) if spec.static else memory.empty(shape, like)
         if spec.dense:
-            timed["to_feedback"] = memory.empty(u.shape, u)
-        size, names = scan.shape.numel(), spec.kept
+            timed["to_feedback"] = memory.empty(scan.over_time, like)
+        size, names = scan.shape.numel(), dynamics.states
         finals = {
-            n: u.new_zeros(size) if g is None else g.reshape(-1)
+            n: like.new_zeros(size) if g is None else g.reshape(-1)
             for n, g in zip(names, grads[len(outputs) :], strict=True)
         }
         kept, initial = _kept(scan, finals)
-        timed |= {f"old_{name}": saved[name] for name in spec.olds}
-        before = {f"old_{name}": first[name] for name in spec.olds}
+        timed |= {f"old_{name}": saved[name] for name in body.olds}
+        before = {f"old_{name}": first[name] for name in body.olds}
         run = scan.run(
             spec, True, timed, before, kept, initial, parameters, values, scan.rows, scan.at_once
         )
@@ -250,9 +273,10 @@ class _Fused(torch.autograd.Function):
             d_feedback = timed["to_feedback"]
             for t in reversed(range(scan.problem.num_steps)):
                 run.take(t, 1)
-                product.backward(d_feedback[t], kept["at_spk"])
-            if "spk" in saved:
-                spikes = torch.cat((first["spk"].view(1, *scan.shape), saved["spk"][:-1]))
+                product.backward(d_feedback[t], kept[f"at_{names[0]}"])
+            if names[0] in saved:
+                earlier = first[names[0]].view(1, *scan.shape)
+                spikes = torch.cat((earlier, saved[names[0]][:-1]))
                 d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
         else:
             run.take(0, scan.problem.num_steps)
@@ -261,7 +285,7 @@ class _Fused(torch.autograd.Function):
             None,
             timed.get("to_x"),
             *(state.view(-1) for state in kept.values()),
-            *(learnt.get(name) for name in spec.per_neuron),
+            *(learnt.get(name) for name in dynamics.parameters),
             *d_weights,
         )
 
@@ -284,10 +308,9 @@ def _differentiably(
         # Views of their own: a state may have come from the same input, by an earlier call.
         inputs = [each.view_as(each) for each in (*given, *parameters)]
         (x, *states), own = inputs[: len(given)], inputs[len(given) :]
-        *decays, threshold, factor = own
-        V = decays.pop() if scan.problem.feeds_back else None
         stated = replace(
-            scan.problem.with_parameters(tuple(decays), V, threshold, factor),
+            scan.problem,
+            parameters=tuple(own),
             x=x.reshape(*lead, scan.rows, -1),
             states=tuple(state.reshape(scan.rows, -1) for state in states),
         )
@@ -306,17 +329,13 @@ def _differentiably(
     return [of.get(i) for i in range(len(inputs))]
 
 
-def _slope(
-    scan: Scan, u: Tensor, parameters: Sequence[Tensor], timed: dict[str, Tensor]
-) -> tuple[str | None, tuple[float, ...]]:
-    """Return how the kernel gets the surrogate's slope, and the surrogate's parameters."""
-    spike_grad = scan.problem.spike_grad
-    if not isinstance(spike_grad, SpikeGrad):
-        return None, ()
-    function, values = spike_grad.function, spike_grad.parameters
-    if function in INLINED and not any(isinstance(value, Tensor) for value in values):
-        return function.__name__, values
-    threshold = parameters[scan.spec.per_neuron.index("threshold")]
-    rows = u.reshape(-1, len(threshold))
-    timed["slopes"] = spike_grad.slope(rows - threshold).reshape(u.shape)
-    return "given", ()
+@cache
+def slope_of(dynamics: Any, function: Any, count: int) -> tuple[Any, int]:
+    """Return how kernels get a surrogate's slope: by its text, or as values worked out outside."""
+    if function is None:
+        return None, 0
+    try:
+        derive(dynamics, function.slope, count)
+    except Exception:
+        return GIVEN, 0
+    return function.slope, count

@@ -8,7 +8,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .._neurons import equations
 from .._neurons.slstm import SpikingLSTM
 from . import memory
 from .feedback import feedback
@@ -69,7 +68,7 @@ class _Gated(torch.autograd.Function):
             into, forget, candidate, out = cell._split(now)
             for gate in (into, forget, out):
                 gate.sigmoid_()
-            new = cell._cell(syn, into, forget, candidate.tanh_(), out)
+            new = cell._model.update(into, forget, candidate.tanh_(), out, syn, mem)
             if problem.reset != "none":
                 new = cell._reset(new, (syn, mem), cell.mem_reset(mem), problem.reset)
             syns[t], mems[t] = new
@@ -95,15 +94,15 @@ class _Gated(torch.autograd.Function):
             d_syn = d_syn if g_syn is None else d_syn + g_syn[t]
             d_mem = d_mem if g_mem is None else d_mem + g_mem[t]
             if problem.reset == "subtract":
-                d_mem, d_step = equations.subtract_adjoint(d_mem, cell.mem_reset(old_mem))
-                d_threshold += d_step.sum_to_size(threshold.shape)
+                d_step = cell.mem_reset(old_mem) * d_mem
+                d_threshold -= d_step.sum_to_size(threshold.shape)
             elif problem.reset == "zero":
-                d_mem = equations.zero_adjoint(d_mem, cell.mem_reset(old_mem))
+                d_mem = d_mem - cell.mem_reset(old_mem) * d_mem
             into, forget, candidate, out = opened = cell._split(gates[t])
             squashed = syns[t].tanh()
             d_syn = d_syn + _tanh_adjoint(d_mem * out, squashed)
-            d_syn, *d_opened = equations.lstm_cell_adjoint(d_syn, old_syn, into, forget, candidate)
-            d_opened.append(d_mem * squashed)
+            d_opened = candidate * d_syn, old_syn * d_syn, into * d_syn, d_mem * squashed
+            d_syn = forget * d_syn
             places = zip(cell._split(d_gates[t]), _ADJOINTS, d_opened, opened, strict=True)
             for place, adjoint, d_gate, gate in places:
                 place.copy_(adjoint(d_gate, gate))

@@ -12,6 +12,7 @@ from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.slstm import SpikingLSTM
 from .._torch import class_of
+from ..dynamics import Dynamics
 
 
 @dataclass(slots=True)
@@ -26,23 +27,17 @@ class Problem:
     """Where to start from, in the order of the neuron's call; each of the states' shape."""
     neuron: SpikingNeuron
     """Whose time step it is, for who takes steps as they are."""
-    feeds_back: bool
-    """Whether the first state is the spikes of the last step."""
     only_spikes: bool
     """Whether the traces of the states are not asked for."""
-    model: str | None
-    """The equation's name, where the update is that equation for each neuron by itself."""
-    decays: tuple[Tensor, ...]
-    """What the equation takes after the states, on the graph."""
-    V: Tensor | None
-    """Weight of the one-to-one feedback."""
+    dynamics: Dynamics | None
+    """The step, where it is the same function for each neuron by itself."""
+    parameters: tuple[Tensor, ...]
+    """Its parameters, on the graph."""
     recurrent: nn.Module | None
     """The layer of a feedback from all neurons to all."""
     weights: tuple[Tensor, ...]
     """Its weight and bias."""
     threshold: Tensor
-    factor: Tensor
-    """Graded spikes factor."""
     reset: str
     delay: bool
     spike_grad: Callable[[Tensor], Tensor]
@@ -57,17 +52,9 @@ class Problem:
     def kept(self) -> Problem:
         """Return what a graph may hold: without tensors that are on one, and without the neuron,
         whose states hold the graph."""
-        bare = _twin(self.neuron)
         empty = self.x.new_empty(0)
-        return replace(self, x=empty, states=(), decays=(), weights=(), neuron=bare)
-
-    def with_parameters(
-        self, decays: States, V: Tensor | None, threshold: Tensor, factor: Tensor
-    ) -> Problem:
-        """Return the problem with tensors that stand for the neuron's parameters."""
-        tensors = {"V": V, "threshold": threshold, "graded_spikes_factor": factor}
-        none: dict[str, Any] = {"_parameters": {}, "_buffers": {}, "_decays": lambda: decays}
-        return replace(self, neuron=_twin(self.neuron, **none, **tensors))
+        neuron: Any = _twin(self.neuron) if self.cell else None
+        return replace(self, x=empty, states=(), parameters=(), weights=(), neuron=neuron)
 
 
 @dataclass(frozen=True)
@@ -87,27 +74,24 @@ def problem(
 ) -> Problem:
     """State a neuron's problem; ``x`` and ``states`` are checked and of their final shape."""
     lif: Any = neuron if isinstance(neuron, LIF) else None
-    fed_back = lif if isinstance(lif, RecurrentLIF) else None
     cell = neuron if isinstance(neuron, SpikingLSTM) else None
     recurrent, weights = cell._recurrence() if cell else (None, ())
-    if fed_back and fed_back.all_to_all:
-        recurrent, weights = fed_back.recurrent, tuple(fed_back.recurrent.parameters())
+    if isinstance(neuron, RecurrentLIF) and neuron.all_to_all:
+        recurrent, weights = neuron.recurrent, tuple(neuron.recurrent.parameters())
+    reset = neuron.reset_mechanism if neuron._resets else "none"
     return Problem(
         x=x,
         static=static,
         num_steps=num_steps,
         states=states,
         neuron=neuron,
-        feeds_back=neuron.states[0] == "spk",
         only_spikes=neuron.init_hidden and not neuron.output,
-        model=lif._equation.__name__ if lif else None,
-        decays=lif._decays() if lif else (),
-        V=fed_back.V if fed_back and not fed_back.all_to_all else None,
+        dynamics=lif._model.dynamics(reset, neuron.reset_delay) if lif else None,
+        parameters=lif._step_parameters() if lif else (),
         recurrent=recurrent,
         weights=weights,
         threshold=neuron.threshold,
-        factor=neuron.graded_spikes_factor,
-        reset=neuron.reset_mechanism if neuron._resets else "none",
+        reset=reset,
         delay=neuron.reset_delay,
         spike_grad=neuron.spike_grad,
         inhibition=neuron.inhibition,
@@ -115,11 +99,11 @@ def problem(
     )
 
 
-def _twin(neuron: SpikingNeuron, **attributes: Any) -> SpikingNeuron:
-    """Return a neuron that takes the same steps, without states; some of it may differ."""
+def _twin(neuron: SpikingNeuron) -> SpikingNeuron:
+    """Return a neuron that takes the same steps, without states."""
     # A parametrized one takes its parameters from elsewhere than its attributes.
     twin: SpikingNeuron = object.__new__(class_of(neuron))
     modules = {n: part for n, part in neuron._modules.items() if n != "parametrizations"}
-    twin.__dict__.update({**neuron.__dict__, "_modules": modules, **attributes})
+    twin.__dict__.update({**neuron.__dict__, "_modules": modules})
     twin.__dict__.pop("_states", None)
     return twin

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from . import equations
+from ..dynamics import ALPHA
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 
 
@@ -43,7 +43,7 @@ class Alpha(LIF):
     """
 
     states = ("syn_exc", "syn_inh", "mem")
-    _equation = staticmethod(equations.alpha)
+    _model = ALPHA
     _taken_off = {"subtract": "_base_state_reset_sub_function"}  # noqa: RUF012
 
     alpha: Tensor
@@ -80,12 +80,6 @@ class Alpha(LIF):
         """Return what a reset by subtraction takes off the new states."""
         _, syn_inh, _ = self._update(input_, self._old())
         return self.threshold, syn_inh, -self.syn_inh
-
-    def _reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
-        if mechanism == "subtract":
-            syn_exc, syn_inh, mem = new
-            return equations.alpha_subtract(syn_exc, syn_inh, mem, old[1], fired, self.threshold)
-        return tuple(equations.zero(state, fired) for state in new)
 
     def forward(
         self, input_: Tensor, syn_exc: State = None, syn_inh: State = None, mem: State = None

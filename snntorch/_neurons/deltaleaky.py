@@ -3,7 +3,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import equations
+from ..dynamics import DELTA_LEAKY
 from .leaky import Leaky
 from .neurons import States
 
@@ -39,9 +39,8 @@ class DeltaLeaky(Leaky):
     """
 
     states = ("mem", "mem_prev")  # type: ignore[assignment]
-    _equation = staticmethod(equations.delta_leaky)  # type: ignore[assignment]
+    _model = DELTA_LEAKY
     _resets = False
-    _membrane = 0
 
     delta_threshold: float | Tensor
 
@@ -58,9 +57,9 @@ class DeltaLeaky(Leaky):
         else:
             self.delta_threshold = delta_threshold
 
-    def _overdrive(self, new: States) -> Tensor:
-        mem, mem_prev = new
-        return (mem - mem_prev).abs() - self.delta_threshold
+    def _firing_threshold(self) -> Tensor:
+        like = self.threshold
+        return torch.as_tensor(self.delta_threshold, dtype=like.dtype, device=like.device)
 
     def _all_states(self, new: States, old: States) -> States:
         return *new[:1], old[0]

@@ -3,7 +3,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import equations
+from ..dynamics import LAPICQUE
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 
 
@@ -45,7 +45,7 @@ class Lapicque(LIF):
     """
 
     states = ("mem",)
-    _equation = staticmethod(equations.lapicque)
+    _model = LAPICQUE
 
     def __init__(
         self,

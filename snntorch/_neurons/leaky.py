@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from . import equations
+from ..dynamics import LEAKY
 from .neurons import LIF, Output, Parameter, Quantiser, State, Surrogate
 
 
@@ -41,8 +41,7 @@ class Leaky(LIF):
     """
 
     states = ("mem",)
-    _equation = staticmethod(equations.leaky)
-    _zero_first = True
+    _model = LEAKY
 
     def __init__(
         self,

@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._torch import is_compiling
-from . import equations
+from ..dynamics import leak
 from .neurons import Parameter, State, Surrogate
 from .sequence import WholeSequence
 
@@ -155,7 +155,7 @@ class LeakyParallel(WholeSequence):
         # The diagonal, in operations that an IPU has.
         decay, trace = self.rnn.weight_hh_l0.flatten()[:: self.hidden_size + 1], []
         for step in current.unbind():
-            mem = equations.leaky(step, mem, decay).relu()
+            mem = leak(step, mem, decay).relu()
             trace.append(mem)
         return torch.stack(trace)
 

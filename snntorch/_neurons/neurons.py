@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .._torch import autocast_on, check_graph, found, is_exported, is_recorded, is_traced, sizes
+from ..dynamics import advance
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
-from . import equations
 from .overrides import Overridable
 from .states import BEFORE, RESET
 
@@ -198,12 +199,13 @@ class SpikingNeuron(Overridable):
         :returns: spikes of the same shape: those of the neuron with the highest membrane above
             its threshold, times the graded spikes factor
         """
-        return self._winners(batch_size, mem - self.threshold) * self.graded_spikes_factor
+        overdrive = (mem - self.threshold).reshape(batch_size, -1)
+        return self._winners(overdrive).reshape(mem.shape) * self.graded_spikes_factor
 
-    def _winners(self, batch_size: int, overdrive: Tensor) -> Tensor:
+    def _winners(self, overdrive: Tensor) -> Tensor:
         if not overdrive.numel():
             return self.spike_grad(overdrive)
-        flat = overdrive.reshape(batch_size, -1)
+        flat = overdrive.reshape(_samples(overdrive), -1)
         first = flat.argmax(dim=1, keepdim=True)
         winner = torch.zeros_like(flat).scatter(1, first, 1.0)
         return (self.spike_grad(flat) * winner).reshape(overdrive.shape)
@@ -248,52 +250,55 @@ class SpikingNeuron(Overridable):
         :param fired: where to reset
         :param mechanism: ``"subtract"`` or ``"zero"``
         """
-        if mechanism == "subtract":
-            return *new[:-1], equations.subtract(new[-1], fired, self.threshold)
-        return *new[:-1], equations.zero(new[-1], fired)
+        old = old[1:] if self._model.recurrent else old
+        return self._model.reset(mechanism, new, old, fired, self.threshold)
 
     def _observed(self, mem: Tensor) -> Tensor:
         """Return the membrane that decides over spikes."""
         return mem
 
-    def _overdrive(self, new: States) -> Tensor:
+    def _firing_threshold(self) -> Tensor:
+        return self.threshold
+
+    def _overdrive(self, new: States, threshold: Tensor) -> Tensor:
         """Return by how much the new states are above the threshold."""
-        return self._observed(new[self._membrane]) - self.threshold
+        return self._model.overdrive(new, threshold)
+
+    def _fired(self, overdrive: Tensor) -> Tensor:
+        overdrive = overdrive.detach()
+        if isinstance(self.spike_grad, SpikeGrad):
+            return heaviside_step(overdrive)
+        return self.spike_grad(overdrive).detach()
 
     def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
         if self._own_part:
             return self._overridden_step(x, old)
-        resets = self._resets and self.reset_mechanism != "none"
-        if not (resets and self.reset_delay):
-            new = self._update(x, old)
-        else:
-            fired = self.mem_reset(old[-1])
-            if self._zero_first and self.reset_mechanism == "zero":
-                new = self._update(x, (*old[:-1], equations.zero(old[-1], fired)))
-            else:
-                new = self._reset(self._update(x, old), old, fired, self.reset_mechanism)
-        if self.state_quant:
-            new = tuple(map(self.state_quant, new))
-        spk, scaled = self._spikes(new)
-        if resets and not self.reset_delay:
-            # Here the reset is part of the step, and its gradient goes through the surrogate.
-            new = self._reset(new, old, spk, self.reset_mechanism)
-        return scaled, new
+        _, spk, new = advance(
+            self._model,
+            partial(self._update, x),
+            old,
+            self._firing_threshold(),
+            self.graded_spikes_factor,
+            self.reset_mechanism if self._resets else "none",
+            self.reset_delay,
+            spike=self._winners if self.inhibition else self.spike_grad,
+            fired=self._fired,
+            quantize=self.state_quant or None,
+            overdrive=self._overdrive,
+        )
+        return spk, new
 
     def _spikes(self, new: States) -> States:
         """Return the spikes of new states, before and after they are scaled."""
-        overdrive = self._overdrive(new)
-        name = "fire"
-        fire: Callable[..., Tensor] = self.spike_grad
-        size: tuple[int, ...] = ()
-        if self.inhibition:
-            batch_size = overdrive.shape[0] if overdrive.dim() > 1 else 1
-            name, fire, size = "fire_inhibition", self._winners, (batch_size,)
+        name = "fire_inhibition" if self.inhibition else "fire"
         if name in self._overridden:
-            spk = getattr(self, name)(*size, self._observed(new[self._membrane]))
+            mem = self._observed(new[self._model.membrane])
+            size = (_samples(mem),) if self.inhibition else ()
+            spk = getattr(self, name)(*size, mem)
             return spk, spk
-        spk = fire(*size, overdrive)
+        overdrive = self._overdrive(new, self._firing_threshold())
+        spk = self._winners(overdrive) if self.inhibition else self.spike_grad(overdrive)
         return spk, spk * self.graded_spikes_factor
 
     def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
@@ -318,7 +323,7 @@ class SpikingNeuron(Overridable):
         named = zip(self.states, given, strict=True)
         old = tuple(self._fitting(name, state, x, shape) for name, state in named)
         spk, new = self._advance(x, old)
-        self._remember((spk, *new)[-len(self.states) :], old[self._membrane])
+        self._remember((spk, *new)[-len(self.states) :], old[self._model.membrane])
         return spk if self.init_hidden and not self.output else self._packed(spk, new)
 
     def _packed(self, spk: Tensor, states: States) -> Any:
@@ -413,6 +418,10 @@ class SpikingNeuron(Overridable):
         return x.new_zeros(shape)
 
 
+def _samples(mem: Tensor) -> int:
+    return mem.shape[0] if mem.dim() > 1 else 1
+
+
 class LIF(SpikingNeuron):
     """Parent of the leaky integrate-and-fire neurons: a membrane that decays by a rate ``beta``.
 
@@ -424,8 +433,6 @@ class LIF(SpikingNeuron):
     """
 
     beta: Tensor
-
-    _equation: Callable[..., Any]  # the model's step in equations.py
 
     def __init__(
         self,
@@ -449,9 +456,12 @@ class LIF(SpikingNeuron):
         self._register("beta", beta, learn_beta)
 
     def _decays(self) -> States:
-        """Return what the equation takes after the states."""
+        """Return what the model's update takes after the states."""
         return (self.beta.clamp(0, 1),)
 
     def _update(self, x: Tensor, states: States) -> States:
-        new = type(self)._equation(x, *states, *self._decays())
-        return new if isinstance(new, tuple) else (new,)
+        return self._model.update(x, *states, *self._decays())
+
+    def _step_parameters(self) -> States:
+        """Return the parameters of the complete step."""
+        return *self._decays(), self._firing_threshold(), self.graded_spikes_factor

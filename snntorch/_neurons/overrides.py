@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from . import equations
+from ..dynamics import Model
 from .states import RESET, Stateful
 
 States = tuple[Tensor, ...]
@@ -43,11 +43,12 @@ class Overridable(Stateful):
     _own_part: ClassVar[str | None] = None
     """One of these parts, if there is one: the step is not the library's."""
 
-    _zero_first: ClassVar[bool] = False  # whether the "zero" reset precedes the update
     _resets: ClassVar[bool] = True  # whether the model has a reset at all
-    _membrane: ClassVar[int] = -1  # which of the new states fires
     # For a reset mechanism, the part that tells what it takes off the new states.
     _taken_off: ClassVar[dict[str, str]] = {}
+
+    _model: Model
+    """What distinguishes the neuron from others."""
 
     mem: Tensor
     reset: Tensor
@@ -91,8 +92,8 @@ class Overridable(Stateful):
         return self._base_reset(input_, "subtract")
 
     def _base_zero(self, input_: Tensor) -> Any:
-        if self._zero_first:
-            self.mem = equations.zero(self.mem, self.reset)
+        if self._model.zero_first:
+            self.mem = self.mem - self.reset * self.mem
             return self._base_state_function(input_)
         return self._base_reset(input_, "zero")
 
@@ -120,7 +121,7 @@ class Overridable(Stateful):
         """Advance by one time step, part by part; return spikes and new states."""
         kept = self._kept()
         kept.update(zip(self.states, old, strict=True))
-        mem = old[self._membrane]
+        mem = old[self._model.membrane]
         late = self._resets and self.reset_delay
         kept[RESET] = self.mem_reset(mem) if late else torch.zeros_like(mem)
         new = self._all_states(_as_states(self.state_function(x)), old)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from .._torch import touched
+from ..dynamics import Model
 from .neurons import LIF, Parameter, States
 
 
@@ -28,6 +29,12 @@ class RecurrentLIF(LIF):
 
     V: Tensor
     recurrent: nn.Module
+    _dense: ClassVar[Model]
+    _one_to_one: ClassVar[Model]
+
+    @property
+    def _model(self) -> Model:  # type: ignore[override]
+        return self._dense if self.all_to_all else self._one_to_one
 
     def _feed_back(
         self,
@@ -66,7 +73,11 @@ class RecurrentLIF(LIF):
         feedback = self.recurrent(spk) if layer else self.V * spk
         if self.conv2d_channels is not None:
             feedback = crop(feedback, x)
-        return super()._update(x, (feedback, *rest))
+        return self._dense.update(x, feedback, spk, *rest, *self._decays())
+
+    def _step_parameters(self) -> States:
+        *decays, threshold, factor = super()._step_parameters()
+        return (*decays, *(() if self.all_to_all else (self.V,)), threshold, factor)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "V" and type(value) is Tensor and "recurrent" in self._modules:

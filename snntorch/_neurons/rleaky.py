@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from . import equations
+from ..dynamics import ONE_TO_ONE_LEAKY, RECURRENT_LEAKY
 from .neurons import Output, Parameter, Quantiser, State, Surrogate
 from .recurrent import RecurrentLIF
 from .recurrent import RecurrentOneToOne as RecurrentOneToOne  # code for 1.0.0 finds it here
@@ -46,7 +46,7 @@ class RLeaky(RecurrentLIF):
     """
 
     states = ("spk", "mem")
-    _equation = staticmethod(equations.rleaky)
+    _dense, _one_to_one = RECURRENT_LEAKY, ONE_TO_ONE_LEAKY
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from . import equations
+from ..dynamics import ONE_TO_ONE_SYNAPTIC, RECURRENT_SYNAPTIC
 from .neurons import Output, Parameter, Quantiser, State, States, Surrogate
 from .recurrent import RecurrentLIF
 from .recurrent import RecurrentOneToOne as RecurrentOneToOne  # code for 1.0.0 finds it here
@@ -37,7 +37,7 @@ class RSynaptic(RecurrentLIF):
     """
 
     states = ("spk", "syn", "mem")
-    _equation = staticmethod(equations.rsynaptic)
+    _dense, _one_to_one = RECURRENT_SYNAPTIC, ONE_TO_ONE_SYNAPTIC
     _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor

@@ -96,6 +96,9 @@ class SConv2dLSTM(SpikingLSTM):
             return F.max_pool2d(mem, self.max_pool)
         return F.avg_pool2d(mem, self.avg_pool) if self.avg_pool else mem
 
+    def _overdrive(self, new: States, threshold: Tensor) -> Tensor:
+        return self._observed(new[-1]) - threshold
+
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.
 

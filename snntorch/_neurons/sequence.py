@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._torch import is_written_out
-from . import equations
+from ..dynamics import leak
 from .neurons import SpikingNeuron, State
 
 
@@ -68,7 +68,7 @@ def linear_scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
 def _stepped(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
     trace = [first]
     for each, step in zip(decay.unbind(), x.unbind(), strict=True):
-        trace.append(equations.leaky(step, trace[-1], each))
+        trace.append(leak(step, trace[-1], each))
     return torch.stack(trace[1:])
 
 

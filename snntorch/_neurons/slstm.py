@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._torch import touched
-from .equations import lstm_cell
+from ..dynamics import LSTM
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
 
 
@@ -14,6 +14,7 @@ class SpikingLSTM(SpikingNeuron):
     """Parent of the spiking LSTMs: a cell state ``syn``, and a hidden state ``mem`` that fires."""
 
     states = ("syn", "mem")
+    _model = LSTM
     _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     _places: ClassVar[tuple[int, ...]]
@@ -32,17 +33,11 @@ class SpikingLSTM(SpikingNeuron):
         four = gates.chunk(4, self._dim)
         return tuple(four[place] for place in self._places)
 
-    def _cell(
-        self, syn: Tensor, into: Tensor, forget: Tensor, candidate: Tensor, out: Tensor
-    ) -> States:
-        """Return the new states, before any reset, from activated gates."""
-        syn = lstm_cell(syn, into, forget, candidate)
-        return syn, out * syn.tanh()
-
     def _update(self, x: Tensor, states: States) -> States:
         syn, mem = states
         into, forget, candidate, out = self._split(self._gates(x, mem))
-        return self._cell(syn, into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid())
+        gates = into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid()
+        return self._model.update(*gates, syn, mem)
 
 
 class SLSTM(SpikingLSTM):

@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import equations
+from ..dynamics import LEAKY
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 from .sequence import WholeSequence, linear_scan
 
@@ -49,7 +49,7 @@ class StateLeaky(WholeSequence, LIF):
     Long-term Dependencies", NeurIPS (2023).
     """
 
-    _equation = staticmethod(equations.leaky)
+    _model = LEAKY
 
     tau: Tensor
 

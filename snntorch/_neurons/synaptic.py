@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from . import equations
+from ..dynamics import SYNAPTIC
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 
 
@@ -39,7 +39,7 @@ class Synaptic(LIF):
     """
 
     states = ("syn", "mem")
-    _equation = staticmethod(equations.synaptic)
+    _model = SYNAPTIC
     _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor
