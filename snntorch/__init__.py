@@ -11,6 +11,10 @@ backpropagation through surrogate gradients::
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
+
+from . import surrogate
 from ._layers.bntt import BatchNormTT1d, BatchNormTT2d
 from ._layers.graded_spikes import GradedSpikes
 from ._neurons import (
@@ -50,7 +54,6 @@ _SUBMODULES = (
     "spikegen",
     "spikeplot",
     "spikevision",
-    "surrogate",
     "utils",
 )
 # Code for 1.0.0 finds these modules here too.
@@ -70,6 +73,7 @@ _LAZY = {
     "use_backend": "._engine.backends",
 }
 
+# Code for 1.0.0 that imports everything finds torch, nn and surrogate too.
 __all__ = [
     "LIF",
     "SLSTM",
@@ -93,7 +97,10 @@ __all__ = [
     "explain",
     "export_to_nir",
     "import_from_nir",
+    "nn",
     "summary",
+    "surrogate",
+    "torch",
     "unroll",
     "use_backend",
 ]

@@ -2,8 +2,7 @@
 
 import inspect
 import weakref
-from functools import cache, partial
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -127,52 +126,6 @@ def autocast_on(device_type: str) -> bool:
         return torch.is_autocast_enabled(device_type)
     except TypeError:  # before torch 2.4
         return torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled()
-
-
-def check_graph(state: Tensor, neuron: str) -> None:
-    """Refuse a state that autograd cannot take; give one whose graph is gone an error of its own,
-    should a backward pass reach it."""
-    if is_blind():
-        return
-    if state.is_inference() and not torch.is_inference_mode_enabled():
-        raise RuntimeError(
-            f"{neuron}: a state is left from inference_mode and cannot take part in training; "
-            "reset the states first with utils.reset(net)"
-        )
-    if torch.is_grad_enabled() and _graph_is_gone(state):
-        state.register_hook(partial(_refuse, neuron))
-
-
-def _refuse(neuron: str, grad: Tensor) -> NoReturn:
-    raise RuntimeError(
-        f"{neuron}: backward reached a state from before an earlier backward, which freed that "
-        "state's graph; between sequences reset the states with utils.reset(net), or go on from "
-        "their values with utils.detach(net) or state.detach()"
-    )
-
-
-def _graph_is_gone(tensor: Tensor) -> bool:
-    """Tell whether a backward pass has freed the graph behind a tensor."""
-    # The nearest operations tell: one that saved a tensor for its backward no longer has it.
-    nodes: list[Any] = [] if tensor.grad_fn is None else [tensor.grad_fn]
-    for node in nodes:
-        try:
-            for raw, name in _saved(node.__class__):
-                # Getting what is there may run code of others, such as that of checkpoints; older
-                # releases do not tell whether it is.
-                if getattr(getattr(node, raw), "data", True) is None:
-                    getattr(node, name)
-        except RuntimeError as error:
-            return "second time" in str(error)  # or it was modified in place
-        if len(nodes) < 8:
-            nodes += [following for following, _ in node.next_functions if following is not None]
-    return False
-
-
-@cache
-def _saved(node: type) -> list[tuple[str, str]]:
-    names = [name for name in dir(node) if name.startswith("_raw_saved_")]
-    return [(name, name[5:] if name == "_raw_saved_tensors" else name[4:]) for name in names]
 
 
 HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")

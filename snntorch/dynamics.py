@@ -32,6 +32,7 @@ class Dynamics:
     :param states: names of the states
     :param parameters: names of the parameters, each a number or one for each neuron
     :param recurrent: whether the first state is the spikes of the last step
+    :param name: tells the library's own steps apart in the user's folder of kernels
     """
 
     step: Callable[..., Nums]
@@ -39,6 +40,7 @@ class Dynamics:
     states: tuple[str, ...]
     parameters: tuple[str, ...]
     recurrent: bool = False
+    name: str | None = None
 
 
 def subtract(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
@@ -110,7 +112,9 @@ class Model:
             return (spk, spk, *new) if self.recurrent else (spk, *new)
 
         names = (*self.parameters, "threshold", "factor")
-        return Dynamics(step, self.inputs, self.states, names, self.recurrent)
+        own = next((name for name, model in globals().items() if model is self), None)
+        name = own and f"{own} {reset} {delay}"
+        return Dynamics(step, self.inputs, self.states, names, self.recurrent, name)
 
 
 def _itself(value: Num) -> Num:

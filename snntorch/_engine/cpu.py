@@ -6,14 +6,12 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from torch import Tensor
 from .._torch import autocast_on, is_traced
 from ..dynamics import LEAKY, Dynamics
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
-from . import fused, gated
+from . import fused, gated, store
 from .feedback import FEEDBACKS
 from .kernels import Spec, arrays, source
 from .problem import Problem, Solution
@@ -132,7 +130,6 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     }
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]
-    source = fused.weakly(x)
     states = [_laid_out(state, None if straight else order) for state in problem.states]
     back = [order.index(d) for d in range(len(shape))]
     slope, count = _slope(dynamics, problem.spike_grad)
@@ -147,7 +144,6 @@ def solve(problem: Problem, single: bool = False) -> Solution:
         run=Run,
         problem=problem.kept(),
         spec=spec,
-        source=lambda: _permuted(source(), axes),
         rows=shape.numel() // neurons.numel(),
         shape=torch.Size(shape[d] for d in order),
         single=single,
@@ -338,12 +334,9 @@ def _load(spec: Spec, backward: bool) -> Callable[..., None]:
     versions = f"{numba.__version__} {np.__version__} {sys.version}"
     name = f"scan_{hashlib.sha256((versions + text).encode()).hexdigest()[:24]}"
     try:
-        path = _folder() / f"{name}.py"
+        path = store.folder() / f"{name}.py"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                file.write(text)
-            os.replace(file.name, path)
+            store.write(path, text)
         module_spec = importlib.util.spec_from_file_location(f"snntorch_{name}", path)
         assert module_spec and module_spec.loader
         module = importlib.util.module_from_spec(module_spec)
@@ -355,17 +348,3 @@ def _load(spec: Spec, backward: bool) -> Callable[..., None]:
         space: dict[str, Any] = {}
         exec(compile(source(spec, backward, cache=False), f"<{name}>", "exec"), space)
         return space["scan"]
-
-
-def _folder() -> Path:
-    """Return the folder of compiled kernels."""
-    chosen = os.environ.get("SNNTORCH_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "snntorch"

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..dynamics import Dynamics
 
@@ -53,7 +52,7 @@ def _spike(slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
             return (u > 0).to(u.dtype)
 
         @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             ctx.save_for_backward(*inputs)
 
         @staticmethod
@@ -71,6 +70,9 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
         gradient
     :param count: number of its parameters ``q0``, ...
     """
+    # Loading the tracer takes a second.
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     names = (*dynamics.inputs, *dynamics.states, *dynamics.parameters)
     extra = ("slopes",) if slope == GIVEN else tuple(f"q{i}" for i in range(count))
     outs = ("out", *dynamics.states)
@@ -92,7 +94,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
             found = dynamics.step(*values, spike=spike, fired=_fired, save=save)
             return tuple(found), tuple(kept)
 
-        found, pull_back, kept = torch.func.vjp(step, *values, has_aux=True)
+        found, pull_back, kept = torch.func.vjp(step, *values, has_aux=True)  # type: ignore[misc]
         return found, kept, pull_back(tuple(cotangents))
 
     def numbers(count: int, begin: float) -> tuple[Tensor, ...]:
@@ -101,7 +103,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     given = numbers(len(outs), 0.23), numbers(len(names), 0.37), numbers(len(extra), 1.3)
     with torch.enable_grad():
         graph = make_fx(joint)(*given).graph
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    placeholders: list[torch.fx.Node] = [node for node in graph.nodes if node.op == "placeholder"]
     for node, name in zip(placeholders, (*(f"g_{o}" for o in outs), *names, *extra), strict=True):
         node.meta["name"] = name
     (output,) = (node for node in graph.nodes if node.op == "output")
@@ -225,9 +227,9 @@ class Writer:
             return self._named_value(f"(ONE if {text} else ZERO)") if logical else text
         if op == "pow":
             base, power = self.text(node.args[0]), node.args[1]
-            if power in (2, 3):
-                return self._named_value(" * ".join([base] * int(power)))
-            if isinstance(power, (int, float)):
+            if power == 2 or power == 3:
+                return self._named_value(" * ".join([base] * (2 if power == 2 else 3)))
+            if isinstance(power, int | float):
                 return self._named_value(f"F(math.pow({base}, {float(power)!r}))")
         if node.kwargs:
             raise Unsupported(f"kernels do not have {op} with {', '.join(node.kwargs)}")

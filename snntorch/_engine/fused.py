@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,49 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import surrogate
 from .._torch import is_batched
 from ..surrogate import no_surrogate
-from . import memory, reference
+from . import memory
 from .derive import GIVEN, derive
 from .feedback import feedback
 from .kernels import OVERDRIVE, Spec, backward
 from .problem import Problem
 
-TWICE = (
-    "a fused sequence is differentiated twice only without products or gates in it, and while its "
-    "input is held by somebody, unchanged; run it with backend='reference'"
+ONCE = (
+    "a sequence run by a kernel is differentiated once; run it with "
+    "snn.use_backend('reference') for second derivatives and batched gradients"
 )
-
-
-def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
-
-
-def weakly(x: Tensor) -> Callable[[], Tensor | None]:
-    """Return a function that gives a tensor while it lives and is as it was."""
-    reference, version = weakref.ref(x), _version(x)
-
-    def source() -> Tensor | None:
-        alive = reference()
-        return alive if alive is not None and _version(alive) == version else None
-
-    return source
-
-
-def _holding(tensors: Sequence[Tensor]) -> Tensor:
-    """Return an empty tensor to be saved, which holds tensors that only a second derivative needs:
-    they are freed with what is saved, and may be changed until then."""
-    token: Any = torch.empty(0, device="cpu")
-    token.held = [(tensor, _version(tensor)) for tensor in tensors]
-    return token
-
-
-def _held(token: Any) -> list[Tensor] | None:
-    """Return the tensors, if none was changed."""
-    held = getattr(token, "held", None)  # a copy has none
-    if held is None or any(_version(tensor) != version for tensor, version in held):
-        return None
-    return [tensor for tensor, _ in held]
 
 
 @dataclass(frozen=True)
@@ -66,8 +35,6 @@ class Scan:
     """What is run, as a graph may hold it."""
     spec: Spec
     """What the kernels of both directions share."""
-    source: Callable[[], Tensor | None]
-    """The input as it is given to the call, while somebody else holds it."""
     rows: int
     """How often the parameters of the neurons repeat over the sample batch."""
     shape: torch.Size
@@ -201,7 +168,7 @@ class _Fused(torch.autograd.Function):
             run.take(0, scan.problem.num_steps)
         ctx.scan, ctx.plan = scan, plan
         if plan.saves:
-            # A state without a graph is somebody's own, who may write the next one into it.
+            # The caller may overwrite a state without a graph, so save a copy.
             first = {
                 name: state if needed else state.clone()
                 for name, state, needed in zip(
@@ -210,8 +177,7 @@ class _Fused(torch.autograd.Function):
                 if name in plan.firsts
             }
             saved = [x if name == "x" else traces[name] for name in plan.saves]
-            token = _holding((x, *states) if scan.single else states)
-            ctx.save_for_backward(token, *parameters, *first.values(), *saved, *weights)
+            ctx.save_for_backward(*parameters, *first.values(), *saved, *weights)
         if scan.problem.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
             recurrent = [kept[f"at_{names[0]}"]] if scan.spec.dynamics.recurrent else []
             ctx.mark_non_differentiable(traces["out"], *recurrent)
@@ -221,7 +187,9 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         scan: Scan = ctx.scan
         plan: _Forward = ctx.plan
-        token, *tensors = ctx.saved_tensors  # once: a checkpoint gives them no second time
+        if torch.is_grad_enabled() or any(is_batched(g) for g in grads if g is not None):
+            raise RuntimeError(ONCE)
+        tensors = ctx.saved_tensors  # once: a checkpoint gives them no second time
         dynamics = scan.spec.dynamics
         a = len(dynamics.parameters)
         b = a + len(plan.firsts)
@@ -229,12 +197,6 @@ class _Fused(torch.autograd.Function):
         parameters, weights = tensors[:a], tensors[c:]
         first = dict(zip(plan.firsts, tensors[a:b], strict=True))
         saved = dict(zip(plan.saves, tensors[b:c], strict=True))
-        if torch.is_grad_enabled() or any(is_batched(g) for g in grads if g is not None):
-            inputs = _held(token)
-            if not scan.single:  # a sequence is not kept for a second derivative alone
-                x = saved["x"] if "x" in saved else scan.source()
-                inputs = None if inputs is None or x is None else [x, *inputs]
-            return None, *_differentiably(scan, inputs, parameters, grads, ctx)
         outputs = ("out", *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
         spec = _backward(
@@ -290,50 +252,11 @@ class _Fused(torch.autograd.Function):
         )
 
 
-def _differentiably(
-    scan: Scan,
-    given: Sequence[Tensor] | None,
-    parameters: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    ctx: Any,
-) -> list[Tensor | None]:
-    """Return the gradients of the inputs on the graph, by running the reference again.
-
-    :param given: input and first states, if they are as they were
-    """
-    if given is None or scan.spec.dense:
-        raise RuntimeError(TWICE)
-    lead = () if scan.problem.static else (scan.problem.num_steps,)
-    with torch.enable_grad():
-        # Views of their own: a state may have come from the same input, by an earlier call.
-        inputs = [each.view_as(each) for each in (*given, *parameters)]
-        (x, *states), own = inputs[: len(given)], inputs[len(given) :]
-        stated = replace(
-            scan.problem,
-            parameters=tuple(own),
-            x=x.reshape(*lead, scan.rows, -1),
-            states=tuple(state.reshape(scan.rows, -1) for state in states),
-        )
-        solution = reference.solve(stated)
-        outs = [solution.spikes, *(solution.traces or ()), *solution.states]
-        pairs = [(o.reshape(g.shape), g) for o, g in zip(outs, grads, strict=True) if g is not None]
-    wanted = [i for i, need in enumerate(ctx.needs_input_grad[1:]) if need]
-    found = torch.autograd.grad(
-        [o for o, _ in pairs if o.requires_grad],
-        [inputs[i] for i in wanted],
-        [g for o, g in pairs if o.requires_grad],
-        create_graph=torch.is_grad_enabled(),
-        allow_unused=True,
-    )
-    of = dict(zip(wanted, found, strict=True))
-    return [of.get(i) for i in range(len(inputs))]
-
-
 @cache
 def slope_of(dynamics: Any, function: Any, count: int) -> tuple[Any, int]:
     """Return how kernels get a surrogate's slope: by its text, or as values worked out outside."""
-    if function is None:
-        return None, 0
+    if function.__module__ == surrogate.__name__:
+        return function.slope, count
     try:
         derive(dynamics, function.slope, count)
     except Exception:

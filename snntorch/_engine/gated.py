@@ -11,7 +11,7 @@ from torch import Tensor
 from .._neurons.slstm import SpikingLSTM
 from . import memory
 from .feedback import feedback
-from .fused import TWICE
+from .fused import ONCE
 from .problem import Problem, Solution
 
 
@@ -80,7 +80,7 @@ class _Gated(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(TWICE)
+            raise RuntimeError(ONCE)
         problem: Problem = ctx.problem
         cell = cast(SpikingLSTM, problem.cell)
         threshold, *tensors = ctx.saved_tensors

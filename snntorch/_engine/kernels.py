@@ -8,12 +8,23 @@ gives it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
+
+from .. import dynamics, surrogate
 from ..dynamics import Dynamics
+from . import derive as derive_module
+from . import store
 from .derive import Derived, Writer, derive
 
 OVERDRIVE = "overdrive"
@@ -57,18 +68,28 @@ class Spec:
         return derive(self.dynamics, self.slope, self.count)
 
 
-def _forward_body(spec: Spec) -> list[str]:
+@dataclass(frozen=True)
+class Forward:
+    """The body of a forward kernel."""
+
+    lines: tuple[str, ...]
+    saved: tuple[str, ...]
+    """What may be stored beside the new states."""
+
+
+def _forward(spec: Spec) -> Forward:
     step = spec.derived
     # Each state in a variable before any is written.
     writer = Writer({})
     results = {name: writer.text(node) for name, node in step.states.items()}
     spikes = writer.text(step.spikes)
-    stored = {**step.states, **step.saved, OVERDRIVE: step.overdrive}
+    saved = {**step.saved, OVERDRIVE: step.overdrive}
+    stored = {**step.states, **saved}
     stores = [f"to_{s}[n] = {writer.text(stored[s])}" for s in stored if s in spec.stores]
     loads = [f"{s} = at_{s}[n]" for s in spec.dynamics.states if s in writer.read]
     loads += [f"{i} = {i}_[n]" for i in spec.dynamics.inputs if i in writer.read]
     writes = [f"to_out[n] = {spikes}", *(f"at_{s}[n] = {text}" for s, text in results.items())]
-    return [*loads, *writer.lines, *writes, *stores]
+    return Forward((*loads, *writer.lines, *writes, *stores), tuple(saved))
 
 
 @dataclass(frozen=True)
@@ -83,43 +104,81 @@ class Backward:
     inputs: tuple[str, ...]
 
 
-@cache
-def backward(spec: Spec) -> Backward:
-    """Return the body of the backward kernel."""
-    step, dynamics = spec.derived, spec.dynamics
+def _backward(spec: Spec) -> Backward:
+    step, of = spec.derived, spec.dynamics
     saved = {**step.states, **step.saved}
-    if dynamics.recurrent:  # spikes are cheap to work out again, and differentiated on the way
-        saved.pop(dynamics.states[0])
+    if of.recurrent:  # spikes are cheap to work out again, and differentiated on the way
+        saved.pop(of.states[0])
     absent = [] if "out" in spec.given else ["g_out"]
     writer = Writer({node: f"new_{name}" for name, node in saved.items()}, absent)
-    names = [*dynamics.inputs, *dynamics.states, *spec.learns]
+    names = [*of.inputs, *of.states, *spec.learns]
     asked = [n for n in names if n != "x" or "x" in spec.wanted]
-    if spec.dense and dynamics.recurrent:
-        asked.remove(dynamics.states[0])  # the product gives that gradient
+    if spec.dense and of.recurrent:
+        asked.remove(of.states[0])  # the product gives that gradient
     results = {name: writer.text(step.gradients[name]) for name in asked}
     read = writer.read
     news = tuple(name for name in saved if f"new_{name}" in read)
-    olds = tuple(name for name in dynamics.states if name in read)
-    inputs = tuple(name for name in dynamics.inputs if name in read)
+    olds = tuple(name for name in of.states if name in read)
+    inputs = tuple(name for name in of.inputs if name in read)
     loads = [f"new_{name} = to_{name}[n]" for name in news]
     loads += [f"{name} = old_{name}[n]" for name in olds]
     loads += [f"{name} = {name}_[n]" for name in inputs]
     loads += ["g_out = gr_out[n]"] if "out" in spec.given else []
-    for name in dynamics.states:
+    for name in of.states:
         more = f" + gr_{name}[n]" if name in spec.given else ""
         loads += [f"g_{name} = at_{name}[n]{more}"]
     loads += ["slopes = slopes_[n]"] if "slopes" in read else []
     writes = []
     for name, text in results.items():
-        if name in dynamics.states:
+        if name in of.states:
             writes += [f"at_{name}[n] = {text}"]
         elif name == "x":
             writes += [f"to_x[n] {'+=' if spec.static else '='} {text}"]
-        elif name in dynamics.inputs:
+        elif name in of.inputs:
             writes += [f"to_{name}[n] = {text}"]
         else:
             writes += [f"sum_{name}[n] += {text}"]
     return Backward((*loads, *writer.lines, *writes), news, olds, inputs)
+
+
+@cache
+def forward(spec: Spec) -> Forward:
+    """Return the body of the forward kernel."""
+    return _known(spec, Forward, _forward)
+
+
+@cache
+def backward(spec: Spec) -> Backward:
+    """Return the body of the backward kernel."""
+    return _known(spec, Backward, _backward)
+
+
+Body = TypeVar("Body", Forward, Backward)
+
+
+def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
+    """Return a body from the user's folder, or make it: loading the tracer takes a second."""
+    slope = getattr(spec.slope, "__module__", None)
+    if spec.dynamics.name is None or slope not in (None, surrogate.__name__):
+        return make(spec)  # of somebody's own, which may change without notice
+    key = [spec.dynamics.name, spec.dtype, getattr(spec.slope, "__qualname__", spec.slope)]
+    key += [spec.count, spec.static, *map(sorted, (spec.stores, spec.given, spec.wanted))]
+    name = hashlib.sha256((_sources() + repr(key)).encode()).hexdigest()[:24]
+    path = store.folder() / f"{kind.__name__.lower()}_{name}.json"
+    try:
+        return kind(**{field: tuple(v) for field, v in json.loads(path.read_text()).items()})
+    except (OSError, ValueError, TypeError):
+        body = make(spec)
+        with suppress(OSError):
+            store.write(path, json.dumps(asdict(body)))
+        return body
+
+
+@cache
+def _sources() -> str:
+    """Return all that bodies are made from."""
+    files = map(inspect.getfile, (dynamics, surrogate, derive_module))
+    return torch.__version__ + "".join(Path(file).read_text() for file in (*files, __file__))
 
 
 @cache
@@ -130,17 +189,17 @@ def arrays(spec: Spec, back: bool) -> dict[str, tuple[str, ...]]:
     step earlier, with the initial state apart; ``kept`` hold one step, and come with what they hold
     at first; ``sums`` one chunk.
     """
-    dynamics = spec.dynamics
-    at = tuple(f"at_{s}" for s in dynamics.states)
+    step = spec.dynamics
+    at = tuple(f"at_{s}" for s in step.states)
     if not back:
-        names = (*dynamics.states, *spec.derived.saved, OVERDRIVE)
+        names = (*step.states, *forward(spec).saved)
         stores = tuple(f"to_{s}" for s in names if s in spec.stores)
-        inputs = tuple(f"{i}_" for i in dynamics.inputs)
+        inputs = tuple(f"{i}_" for i in step.inputs)
         return {"timed": (*inputs, "to_out", *stores), "before": (), "kept": at, "sums": ()}
     body = backward(spec)
     timed = [f"to_{name}" for name in body.news]
-    timed += [f"to_{name}" for name in dynamics.inputs[1:]]
-    timed += [f"gr_{s}" for s in ("out", *dynamics.states) if s in spec.given]
+    timed += [f"to_{name}" for name in step.inputs[1:]]
+    timed += [f"gr_{s}" for s in ("out", *step.states) if s in spec.given]
     timed += [f"{name}_" for name in body.inputs]
     timed += ["slopes_"] if spec.slope == "given" else []
     timed += ["to_x"] if "x" in spec.wanted else []
@@ -199,7 +258,7 @@ def scan({arguments}):
 def source(spec: Spec, back: bool, cache: bool) -> str:
     """Return the text of the module that holds a kernel, ``scan``."""
     kinds, names = arrays(spec, back), spec.dynamics.parameters
-    body = list(backward(spec).lines) if back else _forward_body(spec)
+    body = (backward if back else forward)(spec).lines
     loads = [f"{p} = p_{p}[n]" for p in names if p in spec.vectors]
     scalars = [f"q{i}" for i in range(spec.count)] if back else []
     parameters = [f"p_{p}" if p in spec.vectors else p for p in names]
@@ -235,7 +294,7 @@ def source(spec: Spec, back: bool, cache: bool) -> str:
         length=kinds["kept"][0],
         step_arguments=", ".join([*every, *parameters, *scalars]),
         arguments=", ".join(arguments),
-        body=indent("\n".join(loads + body), " " * 8),
+        body=indent("\n".join([*loads, *body]), " " * 8),
         buffers=indent(
             "\n".join(f"{a}_buffer = np.empty(size, F)" for a in kinds["sums"]), " " * 4
         ),

@@ -157,7 +157,7 @@ def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
         return Stage(path, layer, "step", added, ordered=True)
     if _varies(layer):
         return Stage(path, layer, "step", "its parametrization changes over time", ordered=True)
-    if isinstance(layer, SpikingNeuron) and layer._overridden:
+    if isinstance(layer, SpikingNeuron) and (layer._changed_part() or layer._overridden):
         changed = ", ".join(sorted(layer._overridden))
         return Stage(path, layer, "step", f"overrides {changed}", ordered=True)
     if isinstance(layer, SpikingNeuron):

@@ -7,7 +7,7 @@ class GradedSpikes(nn.Module):
 
     .. math:: Y_i = w_i S_i
 
-    :param size: number of neurons, the last dimension of the input
+    :param size: number of neurons, the last dimension of the input; 1 for one weight for all
     :param constant_factor: what all weights start from; None or 0 for values drawn at random from
         0.5 to 1.5
 
@@ -32,9 +32,9 @@ class GradedSpikes(nn.Module):
 
         :param x: spikes ``[..., size]``
         :returns: weighted spikes of the same shape
-        :raises ValueError: the last dimension is not ``size``
+        :raises ValueError: the last dimension is not ``size``, and ``size`` is not 1
         """
-        if x.dim() == 0 or x.shape[-1] != self.size:
+        if self.size != 1 and (x.dim() == 0 or x.shape[-1] != self.size):
             raise ValueError(
                 f"GradedSpikes: the input of shape {tuple(x.shape)} must have size={self.size} "
                 "neurons in its last dimension"

@@ -96,6 +96,7 @@ class LeakyParallel(WholeSequence):
             learn_graded_spikes_factor=learn_graded_spikes_factor,
         )
         self.register_buffer("reset_mechanism_val", self.reset_mechanism_val, persistent=False)
+        self.register_buffer("beta", None)
         if beta is not None:
             # A Parameter too: it only gives the weights their first values.
             self._register("beta", beta.detach() if isinstance(beta, Tensor) else beta, False)

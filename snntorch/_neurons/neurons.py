@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._torch import autocast_on, check_graph, found, is_exported, is_recorded, is_traced, sizes
+from .._torch import autocast_on, found, is_exported, is_recorded, is_traced, sizes
 from ..dynamics import advance
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
@@ -216,10 +216,7 @@ class SpikingNeuron(Overridable):
         :param mem: membrane potential, any shape that the threshold broadcasts to
         :returns: 1 where the neuron is to be reset, 0 elsewhere, without gradient
         """
-        overdrive = mem.detach() - self.threshold.detach()
-        if isinstance(self.spike_grad, SpikeGrad):
-            return heaviside_step(overdrive)
-        return self.spike_grad(overdrive).detach()
+        return self._fired(mem.detach() - self.threshold)
 
     # One time step ---------------------------------------------------------------------------
 
@@ -272,7 +269,7 @@ class SpikingNeuron(Overridable):
 
     def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
-        if self._own_part:
+        if self._changed_part():
             return self._overridden_step(x, old)
         _, spk, new = advance(
             self._model,
@@ -287,7 +284,8 @@ class SpikingNeuron(Overridable):
             quantize=self.state_quant or None,
             overdrive=self._overdrive,
         )
-        return spk, new
+        # A network goes on in the type of its input, whatever that of a parameter or a state.
+        return spk if spk.dtype == x.dtype else spk.to(x.dtype), new
 
     def _spikes(self, new: States) -> States:
         """Return the spikes of new states, before and after they are scaled."""
@@ -302,8 +300,10 @@ class SpikingNeuron(Overridable):
         return spk, spk * self.graded_spikes_factor
 
     def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
-        """Run one step, in a fused call where that pays."""
-        if not is_traced() and x.numel() >= FUSED and x.device.type == "cpu":
+        """Run one step, in a fused call where that pays and nothing is to be differentiated:
+        the graph of a fused call would lack the way from the membrane to the spikes."""
+        large = x.numel() >= FUSED and x.device.type == "cpu"
+        if large and not torch.is_grad_enabled() and not is_traced():
             from .._engine.backends import step
 
             return step(self, x, old) or self._step(x, old)
@@ -390,7 +390,8 @@ class SpikingNeuron(Overridable):
                 f"{self._name}: state {name} is a {type(state).__name__}, not a tensor; pass what "
                 "the neuron returned or its init method gives, one tensor for each state"
             )
-        check_graph(state, self._name)
+        if state.is_inference() and not torch.is_inference_mode_enabled():
+            state = state.clone()  # autograd can take a copy
         own = sizes(state.shape)
         if own == sizes(shape):
             return state

@@ -42,6 +42,8 @@ class Overridable(Stateful):
     """Which of these parts, and of ``forward``, are not the library's."""
     _own_part: ClassVar[str | None] = None
     """One of these parts, if there is one: the step is not the library's."""
+    _made_with: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    """The parts as they were when the class was made."""
 
     _resets: ClassVar[bool] = True  # whether the model has a reset at all
     # For a reset mechanism, the part that tells what it takes off the new states.
@@ -65,6 +67,7 @@ class Overridable(Stateful):
         super().__init_subclass__(**kwargs)
         cls._overridden = frozenset(name for name in (*PARTS, "forward") if not _is_ours(cls, name))
         cls._own_part = next((name for name in PARTS if name in cls._overridden), None)
+        cls._made_with = tuple((name, getattr(cls, name, None)) for name in PARTS)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in PARTS:
@@ -72,6 +75,15 @@ class Overridable(Stateful):
         elif name == "forward":
             self.__dict__["_overridden"] = self._overridden | {name}
         super().__setattr__(name, value)
+
+    def _changed_part(self) -> str | None:
+        """Return the name of a part of the step that is not the library's, if there is one."""
+        if self._own_part is None:
+            cls = type(self)
+            for name, function in cls._made_with:
+                if getattr(cls, name, None) is not function:  # put in place of the library's
+                    self.__dict__.update(_overridden=self._overridden | {name}, _own_part=name)
+        return self._own_part
 
     # The parts ---------------------------------------------------------------------------------
 
@@ -127,8 +139,10 @@ class Overridable(Stateful):
         new = self._all_states(_as_states(self.state_function(x)), old)
         if self.state_quant:
             new = tuple(map(self.state_quant, new))
-        kept.update(zip(self.states[-len(new) :], new, strict=True))
+        names = self.states[-len(new) :]
+        kept.update(zip(names, new, strict=True))
         spk, scaled = self._spikes(new)
+        new = tuple(getattr(self, name) for name in names)  # firing may write them
         if self._resets and not self.reset_delay and self.reset_mechanism != "none":
             new = self._reset(new, old, spk, self.reset_mechanism)
         return scaled, new

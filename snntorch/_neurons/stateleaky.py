@@ -164,7 +164,7 @@ class StateLeaky(WholeSequence, LIF):
                 "is to be forgotten; start from zeros, or build the neuron without truncation"
             )
         first = self._first(mem, x, x.shape[1:])
-        if self._own_part and mem is not None:
+        if self._changed_part() and mem is not None:
             raise ValueError(
                 f"{self._name}: overrides {self._own_part} and so starts from zeros; leave mem out"
             )

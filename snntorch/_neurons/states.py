@@ -218,6 +218,12 @@ class Stateful(nn.Module):
         else:
             super().__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        if name in self.states:
+            self._set(None, name)
+        else:
+            super().__delattr__(name)
+
     def _set(self, value: Tensor | None, name: str) -> None:
         self._kept()[name] = value
         self.__dict__["_by_hand"] = True

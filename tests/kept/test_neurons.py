@@ -382,3 +382,114 @@ def test_row_63_numbers_load_whatever_their_type():
 def test_row_63_a_decay_from_resistance_and_capacitance_has_a_dimension():
     assert snn.Lapicque(R=5, C=1e-3, time_step=1e-3).state_dict()["beta"].shape == (1,)
     assert snn.Lapicque(0.9, R=5.0).state_dict()["beta"].shape == ()
+
+
+# What differential tests against 1.0.0 found -----------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [4, 20_000])
+def test_firing_may_write_the_membrane(size):
+    class HardReset(snn.Leaky):
+        def fire(self, mem):
+            spk = super().fire(mem)
+            self.mem = self.mem * (1 - spk.detach())
+            return spk
+
+    lif = HardReset(beta=0.9)
+    mem = lif.init_leaky()
+    for fired in (0, 1, 0, 1):
+        spk, mem = lif(torch.full((1, size), 0.6), mem)
+        assert torch.equal(spk, torch.full_like(spk, fired))
+        torch.testing.assert_close(mem, torch.full_like(mem, 0.6 * (1 - fired)))
+
+
+@pytest.mark.parametrize("size", [4, 20_000])
+@pytest.mark.parametrize("make", [lambda: snn.Leaky(0.9), lambda: snn.Synaptic(0.8, 0.9)])
+def test_the_gradient_of_a_membrane_goes_through_its_spikes(make, size):
+    neuron, x = make(), torch.full((1, size), 0.9, requires_grad=True)
+    spk, *_, mem = neuron(x)
+    (want,) = torch.autograd.grad(spk.sum(), mem, retain_graph=True)
+    mem.retain_grad()
+    spk.sum().backward()
+    assert (want > 0.5).all() and torch.equal(mem.grad, want)
+
+
+@pytest.mark.parametrize("size", [4, 20_000])
+@pytest.mark.parametrize("owner", ["Leaky", "SpikingNeuron"])
+def test_a_method_put_in_place_of_the_library_s(monkeypatch, owner, size):
+    lif, x = snn.Leaky(0.9), torch.full((1, size), 0.5)
+    assert not lif(x)[0].any()
+    monkeypatch.setattr(getattr(snn, owner), "fire", lambda self, mem: (mem > 0.2).float())
+    monkeypatch.setattr(getattr(snn, owner), "mem_reset", lambda self, mem: torch.zeros_like(mem))
+    with torch.no_grad():
+        for _ in range(4):
+            spk, mem = lif(x)
+    assert spk.all() and (mem > 1.7).all()  # was never reset
+
+
+@pytest.mark.parametrize("what", ["beta", "threshold", "state"])
+def test_doubles_of_parameters_and_states_do_not_reach_the_next_layer(what):
+    many, x = torch.full((4,), 0.9, dtype=torch.float64), torch.rand(3, 4)
+    given = {} if what == "state" else {what: many}
+    lif = snn.Leaky(**{"beta": 0.9, **given})
+    states = (torch.zeros(3, 4, dtype=torch.float64),) if what == "state" else ()
+    assert nn.Linear(4, 2)(lif(x, *states)[0]).dtype == torch.float32
+
+
+def test_going_on_after_inference_mode():
+    lif = snn.Leaky(0.9, init_hidden=True, output=True)
+    with torch.inference_mode():
+        lif(torch.ones(5, 2))
+    with torch.no_grad():
+        assert lif(torch.ones(5, 2))[1].unique().item() == pytest.approx(1.9)
+    with torch.inference_mode():
+        lif(torch.ones(5, 2))
+    lif.detach_hidden()
+    fc = nn.Linear(2, 2)
+    lif(fc(torch.ones(5, 2)))[1].sum().backward()
+    assert fc.weight.grad.any()
+
+
+def test_importing_everything_brings_torch_nn_and_surrogate():
+    space = {}
+    exec("from snntorch import *", space)
+    assert {"torch", "nn", "surrogate", "Leaky"} <= space.keys()
+
+
+def test_states_may_be_deleted_and_set_anew():
+    lif = snn.Leaky(0.5, init_hidden=True, output=True)
+    lif(torch.ones(1, 2))
+    del lif.mem
+    lif.mem = torch.full((1, 2), 0.8)
+    torch.testing.assert_close(lif(torch.zeros(1, 2))[1], torch.full((1, 2), 0.4))
+
+
+def test_one_graded_spike_for_all():
+    assert torch.equal(snn.GradedSpikes(1, 2.0)(torch.ones(1, 3)), torch.full((1, 3), 2.0))
+
+
+def test_a_decay_that_was_not_given_is_none():
+    assert snn.LeakyParallel(4, 3).beta is None
+
+
+OWN_NAMES = "states _states _step _update _reset _call _model _spikes _first _kept _name _set _get"
+
+
+@pytest.mark.parametrize("name", OWN_NAMES.split())
+def test_a_subclass_names_its_own_as_it_likes(name):
+    class Method(snn.Leaky):
+        pass
+
+    setattr(Method, name, lambda self, *args: torch.zeros(1))
+
+    class Attribute(snn.Leaky):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            setattr(self, name, [])
+
+    for cls in (Method, Attribute):
+        lif = cls(beta=0.9, init_hidden=True, output=True)
+        utils.reset(nn.Sequential(lif))
+        for _ in range(3):
+            _, mem = lif(torch.ones(1, 2))
+        torch.testing.assert_close(mem, torch.full((1, 2), 1.71))
