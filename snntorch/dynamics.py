@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 # A tensor, or a traced number.
@@ -58,10 +57,14 @@ def zero_all(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
     return tuple(state - fired * state for state in new)
 
 
+_RESETS = [(reset, delay) for reset in ("subtract", "zero", "none") for delay in (True, False)]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """What distinguishes one neuron model from another.
 
+    :param name: tells the library's models apart in the user's folder of kernels
     :param update: ``update(*inputs, *states, *parameters)`` returns the new states before any
         reset, without the spikes
     :param states: names of the states in the order of the call
@@ -77,6 +80,7 @@ class Model:
         threshold; default, the membrane minus the threshold
     """
 
+    name: str
     update: Callable[..., Nums]
     states: tuple[str, ...]
     parameters: tuple[str, ...]
@@ -92,13 +96,20 @@ class Model:
         """Return new states after a reset."""
         return getattr(self, mechanism)(new, old, fired, threshold)
 
-    @cache  # noqa: B019  (models live as long as the program)
+    def __post_init__(self) -> None:
+        # Ready-made, since torch.compile looks them up.
+        steps = {(reset, delay): self._compose(reset, delay) for reset, delay in _RESETS}
+        object.__setattr__(self, "_steps", steps)
+
     def dynamics(self, reset: str, delay: bool) -> Dynamics:
         """Return the complete step with a reset mechanism.
 
         :param reset: ``"subtract"``, ``"zero"`` or ``"none"``
         :param delay: reset one step after the spike, or within the same step
         """
+        return self._steps[reset, bool(delay)]  # type: ignore[attr-defined]
+
+    def _compose(self, reset: str, delay: bool) -> Dynamics:
         inputs, states = len(self.inputs), len(self.inputs) + len(self.states)
 
         def step(*args: Num, **how: Any) -> Nums:
@@ -112,8 +123,7 @@ class Model:
             return (spk, spk, *new) if self.recurrent else (spk, *new)
 
         names = (*self.parameters, "threshold", "factor")
-        own = next((name for name, model in globals().items() if model is self), None)
-        name = own and f"{own} {reset} {delay}"
+        name = f"{self.name} {reset} {delay}"
         return Dynamics(step, self.inputs, self.states, names, self.recurrent, name)
 
 
@@ -228,32 +238,46 @@ def _lstm(into: Num, forget: Num, candidate: Num, out: Num, syn: Num, mem: Num) 
     return syn, out * syn.tanh()
 
 
-def one_to_one(model: Model) -> Model:
+def one_to_one(name: str, model: Model) -> Model:
     """Return a recurrent model in which each neuron feeds back to itself alone, by a weight V."""
 
     def update(x: Num, spk: Num, *rest: Num) -> Nums:
         *states_and_parameters, V = rest
         return model.update(x, V * spk, spk, *states_and_parameters)
 
-    return Model(update, model.states, (*model.parameters, "V"), recurrent=True)
+    return Model(name, update, model.states, (*model.parameters, "V"), recurrent=True)
 
 
-LEAKY = Model(_leaky, ("mem",), ("beta",), zero_first=True)
-LAPICQUE = Model(_lapicque, ("mem",), ("R", "conductance", "time_step", "decay"))
-SYNAPTIC = Model(_synaptic, ("syn", "mem"), ("alpha", "beta"))
+LEAKY = Model("leaky", _leaky, ("mem",), ("beta",), zero_first=True)
+LAPICQUE = Model("lapicque", _lapicque, ("mem",), ("R", "conductance", "time_step", "decay"))
+SYNAPTIC = Model("synaptic", _synaptic, ("syn", "mem"), ("alpha", "beta"))
 ALPHA = Model(
+    "alpha",
     _alpha,
     ("syn_exc", "syn_inh", "mem"),
     ("alpha", "beta", "tau"),
     subtract=_alpha_subtract,
     zero=zero_all,
 )
-DELTA_LEAKY = Model(_delta_leaky, ("mem", "mem_prev"), ("beta",), membrane=0, overdrive=_change)
-LSTM = Model(_lstm, ("syn", "mem"), (), ("into", "forget", "candidate", "out"))
+DELTA_LEAKY = Model(
+    "delta_leaky", _delta_leaky, ("mem", "mem_prev"), ("beta",), membrane=0, overdrive=_change
+)
+LSTM = Model("lstm", _lstm, ("syn", "mem"), (), ("into", "forget", "candidate", "out"))
 RECURRENT_LEAKY = Model(
-    _recurrent_leaky, ("spk", "mem"), ("beta",), ("x", "feedback"), recurrent=True
+    "recurrent_leaky",
+    _recurrent_leaky,
+    ("spk", "mem"),
+    ("beta",),
+    ("x", "feedback"),
+    recurrent=True,
 )
 RECURRENT_SYNAPTIC = Model(
-    _recurrent_synaptic, ("spk", "syn", "mem"), ("alpha", "beta"), ("x", "feedback"), recurrent=True
+    "recurrent_synaptic",
+    _recurrent_synaptic,
+    ("spk", "syn", "mem"),
+    ("alpha", "beta"),
+    ("x", "feedback"),
+    recurrent=True,
 )
-ONE_TO_ONE_LEAKY, ONE_TO_ONE_SYNAPTIC = map(one_to_one, (RECURRENT_LEAKY, RECURRENT_SYNAPTIC))
+ONE_TO_ONE_LEAKY = one_to_one("one_to_one_leaky", RECURRENT_LEAKY)
+ONE_TO_ONE_SYNAPTIC = one_to_one("one_to_one_synaptic", RECURRENT_SYNAPTIC)

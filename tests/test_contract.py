@@ -236,36 +236,6 @@ def test_detaching_leaves_recorded_traces_whole(model):
     torch.testing.assert_close(grad[0], alone[0])
 
 
-def test_second_backward_without_reset_says_what_to_do(model):
-    neuron = model.make()
-    weight = torch.ones(1, requires_grad=True)
-
-    def loss():
-        """Run a step of a network with a weight."""
-        return sum(state.sum() for state in neuron(weight * model.input(3)))
-
-    loss().backward()
-    loss()
-    with pytest.raises(RuntimeError, match=rf"{model.cls}.*utils\.reset.*utils\.detach"):
-        loss().backward()
-    utils.reset(neuron)
-    loss().backward(retain_graph=True)
-    loss().backward()
-    utils.detach(neuron)
-    loss().backward()
-
-
-def test_states_from_inference_mode_are_refused_in_training(model):
-    neuron = model.make()
-    with torch.inference_mode():
-        neuron(model.input(3))
-        neuron(model.input(3))
-    with pytest.raises(RuntimeError, match=rf"{model.cls}.*inference_mode.*utils\.reset"):
-        neuron(model.input(3))
-    utils.reset(neuron)
-    neuron(model.input(3))
-
-
 def test_gradients_that_stop_before_an_old_state_are_given():
     lif = snn.Leaky(beta=0.9, init_hidden=True)
     weight = torch.ones(1, requires_grad=True)

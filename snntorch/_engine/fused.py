@@ -167,7 +167,7 @@ class _Fused(torch.autograd.Function):
         else:
             run.take(0, scan.problem.num_steps)
         ctx.scan, ctx.plan = scan, plan
-        if plan.saves:
+        if any(ctx.needs_input_grad):
             # The caller may overwrite a state without a graph, so save a copy.
             first = {
                 name: state if needed else state.clone()

@@ -302,8 +302,8 @@ class SpikingNeuron(Overridable):
     def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Run one step, in a fused call where that pays and nothing is to be differentiated:
         the graph of a fused call would lack the way from the membrane to the spikes."""
-        large = x.numel() >= FUSED and x.device.type == "cpu"
-        if large and not torch.is_grad_enabled() and not is_traced():
+        plain = torch.is_grad_enabled() or is_traced()
+        if not plain and x.numel() >= FUSED and x.device.type == "cpu":
             from .._engine.backends import step
 
             return step(self, x, old) or self._step(x, old)
@@ -390,7 +390,7 @@ class SpikingNeuron(Overridable):
                 f"{self._name}: state {name} is a {type(state).__name__}, not a tensor; pass what "
                 "the neuron returned or its init method gives, one tensor for each state"
             )
-        if state.is_inference() and not torch.is_inference_mode_enabled():
+        if not is_recorded() and state.is_inference() and not torch.is_inference_mode_enabled():
             state = state.clone()  # autograd can take a copy
         own = sizes(state.shape)
         if own == sizes(shape):

@@ -22,9 +22,9 @@ class StateLeaky(WholeSequence, LIF):
     The membrane decays by :math:`e^{-1/\tau} = e^{\beta - 1}` per time step, which is more than
     :math:`\beta`: 0.905 for 0.9. What is learned is :math:`\tau`; ``beta`` is worked out from it.
 
-    On the CPU all time steps run in one compiled pass, elsewhere in chunks side by side; both are
-    exact and take time in proportion to :math:`T`. ``kernel_truncation_steps`` :math:`= K` cuts
-    the sum off after its first :math:`K` terms.
+    Time steps run in chunks side by side, or under ``torch.no_grad()`` on the CPU in one compiled
+    pass; both are exact and take time in proportion to :math:`T`. ``kernel_truncation_steps``
+    :math:`= K` cuts the sum off after its first :math:`K` terms.
 
     :param beta: decay rate :math:`\beta` per time step, clamped to [0, 1], a number or a tensor
         with one value, or one for each channel
@@ -178,7 +178,10 @@ class StateLeaky(WholeSequence, LIF):
         from .._engine import backends
         from .._engine.problem import problem
 
-        if self.kernel_truncation_steps is not None or self.state_quant or self._own_part:
+        # A kernel is differentiated once; its own operations, as often as in 1.0.0.
+        if torch.is_grad_enabled() or self.kernel_truncation_steps is not None:
+            return None
+        if self.state_quant or self._own_part:
             return None
         stated = problem(self, x, len(x), False, (first,))
         if backends.choose(stated)[0] == backends.reference.NAME:
