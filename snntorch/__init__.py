@@ -54,6 +54,7 @@ _SUBMODULES = (
     "spikegen",
     "spikeplot",
     "spikevision",
+    "surrogate",
     "utils",
 )
 # Code for 1.0.0 finds these modules here too.
