@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import utils
 from ._neurons.lapicque import Lapicque
 from ._neurons.leaky import Leaky
 from ._neurons.neurons import SpikingNeuron
@@ -18,6 +17,7 @@ from ._neurons.nir import NIRLeaky, NIRSynaptic, membrane
 from ._neurons.rleaky import RLeaky
 from ._neurons.rsynaptic import RSynaptic
 from ._neurons.synaptic import Synaptic
+from ._table import table
 from ._torch import class_of
 
 KEY = "snntorch"
@@ -233,7 +233,7 @@ class Report(tuple[Row, ...]):
             )
             first, *more = [remark for remark in labelled if remark] or [""]
             rows += [(row.node, row.nir, row.here, first), *(("", "", "", m) for m in more)]
-        return utils._table(rows)
+        return table(rows)
 
     __repr__ = __str__
 

@@ -21,6 +21,7 @@ from ._neurons.recurrent import RecurrentLIF
 from ._neurons.sequence import WholeSequence
 from ._neurons.slstm import SLSTM
 from ._neurons.stateleaky import StateLeaky
+from ._table import table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -273,7 +274,7 @@ class Summary(tuple[Row, ...]):
 
     def __str__(self) -> str:
         head = ("layer", "class", "output", "parameters", "neurons", "rate", "silent", "saturated")
-        table: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
+        lines: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
         for row in self:
             shape = "x".join(map(str, row.shape or ()))
             rate = "" if row.rate is None else f"{row.rate:.4f}"
@@ -281,12 +282,12 @@ class Summary(tuple[Row, ...]):
             sizes = [_number(row.parameters or None), _number(row.neurons), rate]
             sizes += [_number(row.silent), _number(row.saturated)]
             work = [_number(row.operations) or unknown, _number(row.dense) or unknown]
-            table.append((row.path, row.name, shape, *sizes, *work, _joules(row.energy)))
+            lines.append((row.path, row.name, shape, *sizes, *work, _joules(row.energy)))
         columns = ("parameters", "neurons", "silent", "saturated", "operations", "dense")
         totals = {name: _number(self.total(name)) for name in columns}
         sums = [totals["parameters"], totals["neurons"], "", totals["silent"], totals["saturated"]]
         work = [totals["operations"], totals["dense"], _joules(self.total("energy"))]
-        table.append(("total", "", "", *sums, *work))
+        lines.append(("total", "", "", *sums, *work))
         notes = [
             f"Operations and energy are for one sample, the mean of {self.batch}: synaptic ones "
             f"over {self.num_steps} time steps,",
@@ -298,7 +299,7 @@ class Summary(tuple[Row, ...]):
         if self.uncounted:
             names = (row.path or row.name for row in self if row.path in self.uncounted)
             notes.append(f"Operations are not known for {', '.join(names)}.")
-        return "\n".join([utils._table(table, left=3), "", *notes])
+        return "\n".join([table(lines, left=3), "", *notes])
 
     __repr__ = __str__
 

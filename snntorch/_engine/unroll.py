@@ -24,11 +24,13 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 
 from .. import utils
+from .._checks import check_integer, check_net
 from .._layers.graded_spikes import GradedSpikes
 from .._layers.scale import Scale
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
 from .._neurons.states import Stateful
+from .._table import table
 from .._torch import HOOKS, class_of, is_compiling, is_traced, touched
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
 from . import backends, memory
@@ -129,7 +131,7 @@ class Plan(tuple[Stage, ...]):
     def __str__(self) -> str:
         rows = [("layer", "class", "how", "backend", "why not faster")]
         rows += [(s.path, s.name, s.how, s.backend or "", s.reason or "") for s in self]
-        return utils._table(rows)
+        return table(rows)
 
     __repr__ = __str__
 
@@ -397,7 +399,7 @@ def _stacked(steps: list[Any]) -> Any:
 
 def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None) -> int:
     """Return the number of time steps, or raise."""
-    utils._check_net(net)
+    check_net(net)
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
     if x.is_nested:
@@ -410,7 +412,7 @@ def _check(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None
         num_steps = x.shape[0] if x.dim() else 0
         given = f"x of shape {tuple(x.shape)} holds no time step"
     else:
-        num_steps = utils._integer("num_steps", num_steps)
+        num_steps = check_integer("num_steps", num_steps)
         given = f"num_steps={num_steps}"
         if x.dim() > 2 and x.shape[0] == num_steps:
             warn(
