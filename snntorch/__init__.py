@@ -33,8 +33,8 @@ from ._neurons import (
 
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
-    from ._engine.unroll import Unroll, explain, unroll
-    from ._summary import summary
+    from ._network.summary import summary
+    from ._network.unroll import Unroll, explain, unroll
     from .export_nir import export_to_nir
     from .import_nir import import_from_nir
 
@@ -61,12 +61,12 @@ _MODULES_OF_1_0_0 = {
 }
 # Names that are imported from their module when they are first used.
 _LAZY = {
-    "Unroll": "._engine.unroll",
-    "explain": "._engine.unroll",
+    "Unroll": "._network.unroll",
+    "explain": "._network.unroll",
     "export_to_nir": ".export_nir",
     "import_from_nir": ".import_nir",
-    "summary": "._summary",
-    "unroll": "._engine.unroll",
+    "summary": "._network.summary",
+    "unroll": "._network.unroll",
     "use_backend": "._engine.backends",
 }
 

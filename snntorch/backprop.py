@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from . import utils
 from ._checks import check_count, check_net
-from ._engine.unroll import through_time
+from ._network.unroll import through_time
 
 __all__ = ["BPTT", "RTRL", "TBPTT"]
 

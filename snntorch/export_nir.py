@@ -801,7 +801,8 @@ def export_to_nir(
     """
     import nir
 
-    from ._engine.unroll import Unroll, _restore, _states_of
+    from ._network.graph import restore, states_of
+    from ._network.unroll import Unroll
 
     dt = _nir.check_dt(dt)
     if not isinstance(module, nn.Module):
@@ -819,7 +820,7 @@ def export_to_nir(
     for sample in samples:
         if not isinstance(sample, Tensor):
             raise TypeError(f"sample_data is a {type(sample).__name__}; a tensor is needed")
-    kept = _states_of(module)
+    kept = states_of(module)
     try:
         utils.reset(module)
         traced = _trace(module, samples, model_fwd_args)
@@ -828,7 +829,7 @@ def export_to_nir(
         with torch.no_grad():
             builder.run(samples)
     finally:
-        _restore(kept)
+        restore(kept)
     tensors = [*samples, *module.parameters(), *(b for b in module.buffers() if b.dim())]
     dtypes = [t.dtype for t in tensors if t.is_floating_point()] or [torch.get_default_dtype()]
     dtype = reduce(torch.promote_types, dtypes)

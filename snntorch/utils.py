@@ -1,21 +1,15 @@
 """Handling whole networks and data sets."""
 
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
-from ._checks import check_integer, check_net
+from ._checks import check_integer
+from ._network.graph import stateful
 from ._neurons.states import Stateful
 
 DataSet = TypeVar("DataSet", bound=Any)
-
-
-def _stateful(net: nn.Module) -> Iterator[Stateful]:
-    """Go through the modules of a network that have states."""
-    check_net(net)
-    return (module for module in net.modules() if isinstance(module, Stateful))
 
 
 def reset(net: nn.Module) -> None:
@@ -24,7 +18,7 @@ def reset(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     :raises TypeError: something else
     """
-    for neuron in _stateful(net):
+    for neuron in stateful(net):
         neuron.reset_hidden()
 
 
@@ -34,7 +28,7 @@ def detach(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     :raises TypeError: something else
     """
-    for neuron in _stateful(net):
+    for neuron in stateful(net):
         neuron.detach_hidden()
 
 

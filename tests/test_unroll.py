@@ -883,5 +883,5 @@ def test_compiles_as_one_graph():
 
 def test_import_stays_cheap():
     code = "import sys, snntorch as snn; assert '{}' not in sys.modules; snn.unroll"
-    subprocess.run([sys.executable, "-c", code.format("snntorch._engine.unroll")], check=True)
+    subprocess.run([sys.executable, "-c", code.format("snntorch._network.unroll")], check=True)
     assert {"unroll", "Unroll", "explain", "use_backend"} <= set(dir(snn)) & set(snn.__all__)

@@ -11,17 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import utils
-from ._engine.unroll import Unroll, _check, _restore, _states_of
-from ._layers.graded_spikes import GradedSpikes
-from ._neurons.associative import AssociativeLeaky
-from ._neurons.leakyparallel import LeakyParallel
-from ._neurons.neurons import SpikingNeuron
-from ._neurons.recurrent import RecurrentLIF
-from ._neurons.sequence import WholeSequence
-from ._neurons.slstm import SLSTM
-from ._neurons.stateleaky import StateLeaky
-from ._table import table
+from .. import utils
+from .._layers.graded_spikes import GradedSpikes
+from .._neurons.associative import AssociativeLeaky
+from .._neurons.leakyparallel import LeakyParallel
+from .._neurons.neurons import SpikingNeuron
+from .._neurons.recurrent import RecurrentLIF
+from .._neurons.sequence import WholeSequence
+from .._neurons.slstm import SLSTM
+from .._neurons.stateleaky import StateLeaky
+from .._table import table
+from .graph import restore, states_of
+from .unroll import Unroll, check_call
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def _one_to_one(layer: nn.Module) -> bool:
 @contextmanager
 def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
     """Leave states, buffers and random numbers as they are."""
-    states = _states_of(net)
+    states = states_of(net)
     buffers = [
         (part._buffers, name, buffer, buffer.clone())
         for part in net.modules()
@@ -168,7 +169,7 @@ def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
     finally:
         for owner, name, buffer, before in buffers:
             owner[name] = buffer.copy_(before)
-        _restore(states)
+        restore(states)
 
 
 # The table -------------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ class Summary(tuple[Row, ...]):
         :returns: the axes.
         :raises ValueError: if ``axes`` are not two.
         """
-        from . import spikeplot
+        from .. import spikeplot
 
         rates, work = axes = spikeplot._panels(axes, 2, sharex=False)
         firing = [row for row in self if row.rate is not None]
@@ -399,7 +400,7 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     Energies are those of M. Horowitz, *Computing's energy problem (and what we can do about it)*,
     ISSCC 2014.
     """
-    steps = _check(net, x, num_steps, None)
+    steps = check_call(net, x, num_steps, None)
     if not x.dim() or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
     unrolls = [part for part in net.modules() if isinstance(part, Unroll)]
