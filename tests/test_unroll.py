@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 import snntorch as snn
 from snntorch import surrogate, utils
 from snntorch._engine import backends
+from snntorch.functional import probe
 
 T, B = 5, 3
 
@@ -414,7 +415,22 @@ NETS = {
     ),
     "hook on a layer": (lambda: hooked(2), DENSE, "fold scan step fold scan"),
     "hook on a neuron": (lambda: hooked(1), DENSE, "fold step fold fold scan"),
-    "hooks": (lambda: hooked(1, 2), DENSE, drawing("1 (Leaky)", "2 (Linear)")),
+    "hooks": (lambda: hooked(1, 2), DENSE, "fold step step fold scan"),
+    "hooks on random slopes": (
+        lambda: changed(
+            nn.Sequential(*(with_neuron(spike_grad="SSO") for _ in range(2))),
+            lambda net: net[0][1].register_forward_hook(lambda *call: None),
+        ),
+        DENSE,
+        drawing("0.1 (Leaky)", "1.1 (Leaky)"),
+    ),
+    "forwards replaced": (
+        lambda: changed(
+            between(), lambda net: [setattr(net[i], "forward", torch.sin) for i in (0, 2)]
+        ),
+        DENSE,
+        drawing("0 (Linear)", "2 (Linear)"),
+    ),
     "hook on a sequential": (
         lambda: changed(
             nn.Sequential(linear(), with_neuron()),
@@ -439,6 +455,13 @@ NETS = {
         lambda: changed(between(), lambda net: parametrizations.spectral_norm(net[2])),
         DENSE,
         "fold scan step scan",
+    ),
+    "spectral norms": (
+        lambda: changed(
+            between(), lambda net: [parametrizations.spectral_norm(net[i]) for i in (0, 2)]
+        ),
+        DENSE,
+        "step scan step scan",
     ),
     "parametrised layer": (lambda: parametrised(Double()), DENSE, "fold scan fold scan"),
     "parametrised at random": (lambda: parametrised(nn.Dropout()), DENSE, "fold scan step scan"),
@@ -522,6 +545,27 @@ def test_hooks_see_every_step_in_order():
     loop(net, x)
     assert len(got) == T
     torch.testing.assert_close(got, seen)
+
+
+def test_monitors_step_their_own_layers_alone():
+    net, x = between(nn.Tanh(), lif()).double(), firing(T, *DENSE)
+    assert [stage.how for stage in snn.explain(net, x)] == ["fold", "scan"] * 3
+    recorded = []
+    for way in (snn.unroll, loop):
+        own, records = copy.deepcopy(net), []
+        spikes = probe.OutputMonitor(own[1], snn.Leaky)
+        membranes = probe.AttributeMonitor("mem", False, own[3], snn.Leaky)
+        plan = snn.explain(own, x)
+        assert [stage.how for stage in plan] == ["fold", "step", "fold", "step", "fold", "scan"]
+        assert {plan[1].reason, plan[3].reason} == {"has hooks"}
+        for monitor in (spikes, membranes):
+            monitor.clear_recorded_data()
+            records.append(monitor.records)
+        out = way(own, x)
+        recorded.append([out, *map(torch.stack, records)])
+    for got, want in zip(*recorded, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+        assert got.shape[0] == T and got.any()
 
 
 def test_hooks_beside_a_neuron_that_takes_whole_sequences():

@@ -36,7 +36,7 @@ class Stage:
     backend: str | None = None
     """The backend that runs a scan, once it is known."""
     ordered: bool = False
-    """Whether it matters when the layer's steps are run between those of others."""
+    """Whether the layer may draw random numbers step by step, in turns with others."""
     rule: Rule | None = field(default=None, repr=False)
     """How the layer takes time, if it has no states and that is known."""
 
@@ -61,18 +61,44 @@ class Plan(tuple[Stage, ...]):
     __repr__ = __str__
 
 
-def _varies(layer: nn.Module) -> bool:
-    """Tell whether a parametrization may give something else at each step."""
+def _changing(layer: nn.Module) -> list[nn.Module]:
+    """Return the parts of a parametrization that may give something else at each step."""
     if not layer.training or not parametrize.is_parametrized(layer):
-        return False
+        return []
     parts = layer.get_submodule("parametrizations").modules()
     rules = (part for part in parts if type(part) is not parametrize.ParametrizationList)
-    return any(rule._buffers or isinstance(rule, _DropoutNd) for rule in rules)
+    return [rule for rule in rules if rule._buffers or isinstance(rule, _DropoutNd)]
 
 
-def _draws(spike_grad: Any) -> bool:
-    """Tell whether a surrogate is random; what else is given as one is taken to be a function."""
-    return isinstance(spike_grad, SpikeGrad) and spike_grad.function is StochasticSpikeOperator
+def _may_draw(layer: nn.Module) -> bool:
+    """Tell whether a layer may draw random numbers in an order that is kept.
+
+    A dropout layer draws in any order; a ``spike_grad`` that is not random is taken to be a
+    function.
+    """
+    if isinstance(layer, SpikingNeuron):
+        grad = layer.spike_grad
+        random = isinstance(grad, SpikeGrad) and grad.function is StochasticSpikeOperator
+        known = not layer._overridden and (is_compiling() or not random)
+        return not known or any("forward" in part.__dict__ for part in layer.modules())
+    known = type(layer) is nn.Sequential or rule_of(layer) is not None
+    if not known or "forward" in layer.__dict__:
+        return True
+    if any(isinstance(part, _DropoutNd) for part in _changing(layer)):
+        return True
+    parts = (part for name, part in layer.named_children() if name != "parametrizations")
+    return any(map(_may_draw, parts))
+
+
+def _why_stepped(layer: nn.Module, rule: Rule | None) -> str | None:
+    """Tell why a layer has to be called step by step, if it has to."""
+    if added := next(filter(None, map(touched, layer.modules())), None):
+        return added
+    if _changing(layer):
+        return "its parametrization changes over time"
+    if isinstance(layer, SpikingNeuron):
+        return f"overrides {', '.join(sorted(layer._overridden))}" if layer._overridden else None
+    return "not known to be stateless" if rule is None else rule.unless(layer)
 
 
 def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
@@ -80,20 +106,10 @@ def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
     rule = rule_of(layer)
     if isinstance(layer, WholeSequence):
         return Stage(path, layer, "whole")
-    if added := next(filter(None, map(touched, layer.modules())), None):
-        return Stage(path, layer, "step", added, ordered=True, rule=rule)
-    if _varies(layer):
-        reason = "its parametrization changes over time"
-        return Stage(path, layer, "step", reason, ordered=True, rule=rule)
-    if isinstance(layer, SpikingNeuron) and layer._overridden:
-        changed = ", ".join(sorted(layer._overridden))
-        return Stage(path, layer, "step", f"overrides {changed}", ordered=True)
-    if isinstance(layer, SpikingNeuron):
-        return Stage(path, layer, "scan", ordered=not is_compiling() and _draws(layer.spike_grad))
+    if reason := _why_stepped(layer, rule):
+        return Stage(path, layer, "step", reason, ordered=_may_draw(layer), rule=rule)
     if rule is None:
-        return Stage(path, layer, "step", "not known to be stateless", ordered=True)
-    if unless := rule.unless(layer):
-        return Stage(path, layer, "step", unless, rule=rule)
+        return Stage(path, layer, "scan", ordered=_may_draw(layer))
     if static and rule.random and layer.training:
         return Stage(path, layer, "fold", "draws anew at each step", rule=rule)
     return Stage(path, layer, "hoist" if static else "fold", rule=rule)
@@ -138,7 +154,7 @@ def _inseparable(stages: list[Stage]) -> str | None:
     ordered = [stage for stage in stages if stage.ordered]
     # With a layer that takes whole sequences no loop could keep the order.
     if len(ordered) > 1 and not any(stage.how == "whole" for stage in stages):
-        order = "may draw random numbers or have side effects, whose order in time is kept"
+        order = "may draw random numbers, whose order in time is kept"
         return f"{ordered[0]} and {ordered[1]} {order}"
     apart = [stage for stage in stages if stage.how in ("scan", "whole", "step")]
     uses = Counter(part for stage in apart for part in stage.module.modules())
