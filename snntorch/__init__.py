@@ -33,6 +33,7 @@ from ._neurons import (
 
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
+    from ._network.rules import register_layer
     from ._network.summary import summary
     from ._network.unroll import Unroll, explain, unroll
     from .export_nir import export_to_nir
@@ -65,6 +66,7 @@ _LAZY = {
     "explain": "._network.unroll",
     "export_to_nir": ".export_nir",
     "import_from_nir": ".import_nir",
+    "register_layer": "._network.rules",
     "summary": "._network.summary",
     "unroll": "._network.unroll",
     "use_backend": "._engine.backends",
@@ -93,6 +95,7 @@ __all__ = [
     "explain",
     "export_to_nir",
     "import_from_nir",
+    "register_layer",
     "summary",
     "unroll",
     "use_backend",

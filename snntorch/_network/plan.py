@@ -14,11 +14,12 @@ from torch.nn.utils import parametrize
 
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
+from .._neurons.states import Stateful
 from .._table import table
 from .._torch import HOOKS, class_of, is_compiling, touched
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
 from .graph import layers
-from .rules import Rule, rule_of
+from .rules import Rule, rule_of, takes_sequences
 
 
 @dataclass(frozen=True)
@@ -73,44 +74,53 @@ def _changing(layer: nn.Module) -> list[nn.Module]:
 def _may_draw(layer: nn.Module) -> bool:
     """Tell whether a layer may draw random numbers in an order that is kept.
 
-    A dropout layer draws in any order; a ``spike_grad`` that is not random is taken to be a
-    function.
+    Dropout layers draw in another order than the loop; any ``spike_grad`` but a random one of this
+    library is taken to be a function.
     """
+    if any("forward" in part.__dict__ for part in layer.modules()):
+        return True
     if isinstance(layer, SpikingNeuron):
         grad = layer.spike_grad
-        random = isinstance(grad, SpikeGrad) and grad.function is StochasticSpikeOperator
-        known = not layer._overridden and (is_compiling() or not random)
-        return not known or any("forward" in part.__dict__ for part in layer.modules())
-    known = type(layer) is nn.Sequential or rule_of(layer) is not None
-    if not known or "forward" in layer.__dict__:
-        return True
-    if any(isinstance(part, _DropoutNd) for part in _changing(layer)):
-        return True
-    parts = (part for name, part in layer.named_children() if name != "parametrizations")
-    return any(map(_may_draw, parts))
+        if not is_compiling() and isinstance(grad, SpikeGrad):  # torch.compile cannot compare them
+            return grad.function is StochasticSpikeOperator or bool(layer._overridden)
+        return bool(layer._overridden)
+    if type(layer) is nn.Sequential:
+        return any(map(_may_draw, layer.children()))
+    return rule_of(layer) is None or any(isinstance(p, _DropoutNd) for p in _changing(layer))
 
 
-def _why_stepped(layer: nn.Module, rule: Rule | None) -> str | None:
+def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) -> str | None:
     """Tell why a layer has to be called step by step, if it has to."""
-    if added := next(filter(None, map(touched, layer.modules())), None):
+    if added := next(filter(None, map(touched, parts)), None):
         return added
     if _changing(layer):
         return "its parametrization changes over time"
     if isinstance(layer, SpikingNeuron):
         return f"overrides {', '.join(sorted(layer._overridden))}" if layer._overridden else None
-    return "not known to be stateless" if rule is None else rule.unless(layer)
+    if rule is None:
+        return "not known to be stateless"
+    rules = ((part, rule if part is layer else rule_of(part)) for part in parts)
+    reasons = (each.unless(part) for part, each in rules if each is not None)
+    return next(filter(None, reasons), None)
 
 
 def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
     """Decide what happens to one layer, whose input is the same at each step if ``static``."""
-    rule = rule_of(layer)
-    if isinstance(layer, WholeSequence):
-        return Stage(path, layer, "whole")
-    if reason := _why_stepped(layer, rule):
+    rule, parts = rule_of(layer), list(layer.modules())
+    if takes_sequences(layer):
+        return Stage(path, layer, "whole", rule=rule)
+    if reason := _why_stepped(layer, rule, parts):
         return Stage(path, layer, "step", reason, ordered=_may_draw(layer), rule=rule)
     if rule is None:
         return Stage(path, layer, "scan", ordered=_may_draw(layer))
-    if static and rule.random and layer.training:
+    for part in parts:
+        if isinstance(part, Stateful):
+            raise TypeError(
+                f"layer {Stage(path, layer, 'fold')} is registered as stateless, but has "
+                f"{class_of(part).__name__} in it; leave its class unregistered, or register it as "
+                "'sequence' if one call runs through all time steps"
+            )
+    if static and any(part.training and isinstance(part, _DropoutNd) for part in parts):
         return Stage(path, layer, "fold", "draws anew at each step", rule=rule)
     return Stage(path, layer, "hoist" if static else "fold", rule=rule)
 
@@ -123,7 +133,8 @@ def make_plan(net: nn.Module, static: bool) -> Plan:
         static = static and stages[-1].how == "hoist"
     for stage, following in pairwise(stages):
         takes_any = following.how == "step" and following.rule is None
-        if stage.how in ("scan", "whole") and not _only_spikes(stage.module) and not takes_any:
+        neuron = isinstance(stage.module, SpikingNeuron) and stage.how != "step"
+        if neuron and not _only_spikes(stage.module) and not takes_any:
             hidden = "" if stage.how == "whole" else "init_hidden=True and "
             raise TypeError(
                 f"layer {stage} would pass spikes and states on to layer {following}; build it "
@@ -135,7 +146,7 @@ def make_plan(net: nn.Module, static: bool) -> Plan:
         stages = [replace(stages[0], how="loop")]
     for stage in stages:
         for part in stage.module.modules():
-            if stage.how in ("step", "loop") and isinstance(part, WholeSequence):
+            if stage.how in ("step", "loop") and takes_sequences(part):
                 raise TypeError(
                     f"{class_of(part).__name__} takes a whole sequence at each call, but "
                     f"{stage.name} has to be run step by step: {stage.reason}"

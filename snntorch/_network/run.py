@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .._engine import backends, memory
 from .._engine.problem import Problem, problem
 from .._neurons.neurons import SpikingNeuron
-from .._torch import is_compiling, is_traced
+from .._torch import is_compiling, is_traced, sizes
 from .plan import Plan, Stage
 from .pooling import max_pool, pays
 from .rules import Rule
@@ -93,8 +93,21 @@ def _over_rows(stage: Stage, x: Tensor) -> Any:
     """Run a layer without states once over all time steps."""
     dims = cast(Rule, stage.rule).dims
     if dims is None or x.dim() - 1 == dims:
-        return _once(stage.module, x)
-    return _once(stage.module, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return _each_has_a_row(stage, x, _once(stage.module, x))
+    rows = x.flatten(0, 1)
+    return _each_has_a_row(stage, rows, _once(stage.module, rows)).unflatten(0, x.shape[:2])
+
+
+def _each_has_a_row(stage: Stage, x: Tensor, out: Any) -> Any:
+    """Raise if a layer that is called once for all steps does not return all of them."""
+    if not isinstance(out, Tensor) or sizes(out.shape)[:1] != sizes(x.shape)[:1]:
+        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        raise ValueError(
+            f"layer {stage} is run over all steps at once, and returned {got} for an input of "
+            f"shape {tuple(x.shape)}; it has to return a tensor with as many rows. If its class is "
+            "registered with register_layer, choose another rule"
+        )
+    return out
 
 
 def _once(layer: Any, x: Tensor) -> Any:
@@ -161,6 +174,8 @@ def _run_group(
         return solution.spikes if traces is None else layer._packed(solution.spikes, traces)
     if how == "whole":
         x = x.expand(num_steps, *x.shape) if static else x
+        if group[0].rule is not None:  # a user's layer
+            return _each_has_a_row(group[0], x, layer(x))
         kept = [state for name in layer.states if (state := layer._newest(name)) is not None]
         # torch.compile cannot set a context variable.
         chosen = backend and not is_compiling()

@@ -17,11 +17,11 @@ from .._neurons.associative import AssociativeLeaky
 from .._neurons.leakyparallel import LeakyParallel
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.recurrent import RecurrentLIF
-from .._neurons.sequence import WholeSequence
 from .._neurons.slstm import SLSTM
 from .._neurons.stateleaky import StateLeaky
 from .._table import table
 from .graph import restore, states_of
+from .rules import takes_sequences
 from .unroll import Unroll, check_call
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     if not x.dim() or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
     unrolls = [part for part in net.modules() if isinstance(part, Unroll)]
-    at_once = bool(unrolls) or any(isinstance(part, WholeSequence) for part in net.modules())
+    at_once = bool(unrolls) or any(map(takes_sequences, net.modules()))
     if at_once:
         num_steps = unrolls[0].num_steps if unrolls else None
         steps = num_steps or len(x)
@@ -416,7 +416,7 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
             if _rule(part):
                 hook = _watch_weights(records[path])
                 handles.append(part.register_forward_hook(hook, with_kwargs=True))
-        over_time = isinstance(layer, WholeSequence) or (at_once and not unrolls)
+        over_time = takes_sequences(layer) or (at_once and not unrolls)
         hook = _watch(records[path], over_time)
         handles.append(layer.register_forward_hook(hook, with_kwargs=True))
     try:

@@ -16,7 +16,7 @@ from .._checks import check_integer, check_net
 from .._engine import backends
 from .._neurons.sequence import WholeSequence
 from .graph import restore, states_of
-from .plan import Plan, make_plan
+from .plan import Plan, Stage, make_plan
 from .run import pose, run
 
 
@@ -139,22 +139,26 @@ def explain(
                     name, reason = backends.choose(posed, backend)
                     stages[i] = replace(stage, backend=name, reason=reason)
                 if i < last:
-                    step = _without_traces(stage.module, step)
+                    step = _without_traces(stage, step, num_steps)
                 static = static and stage.how == "hoist"
     finally:
         restore(kept)
     return Plan(stages)
 
 
-def _without_traces(layer: nn.Module, x: Any) -> Any:
+def _without_traces(stage: Stage, x: Any, num_steps: int) -> Any:
     """Run one step of a layer, and leave its buffers and the input as they are."""
+    layer = stage.module
     if isinstance(layer, WholeSequence):
         return layer(x[None])[0]
+    whole = stage.how == "whole"  # such a layer may need all steps
+    x = x.expand(num_steps, *x.shape) if whole else x
     x = x.clone() if isinstance(x, Tensor) else x
     if any(isinstance(part, torch.jit.ScriptModule) for part in layer.modules()):
         return deepcopy(layer)(x)  # its buffers cannot be replaced
     buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
-    return functional_call(layer, buffers, (x,))
+    out = functional_call(layer, buffers, (x,))
+    return out[0] if whole else out
 
 
 class Unroll(nn.Module):
