@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from ._network.rules import register_layer
     from ._network.summary import summary
     from ._network.unroll import Unroll, explain, unroll
-    from .export_nir import export_to_nir
-    from .import_nir import import_from_nir
+    from .nir import export_to_nir, import_from_nir
 
 __version__ = "1.1.0"
 
@@ -47,6 +46,7 @@ _SUBMODULES = (
     "export_nir",
     "functional",
     "import_nir",
+    "nir",
     "saccades",
     "spikegen",
     "spikeplot",
@@ -64,8 +64,8 @@ _MODULES_OF_1_0_0 = {
 _LAZY = {
     "Unroll": "._network.unroll",
     "explain": "._network.unroll",
-    "export_to_nir": ".export_nir",
-    "import_from_nir": ".import_nir",
+    "export_to_nir": ".nir",
+    "import_from_nir": ".nir",
     "register_layer": "._network.rules",
     "summary": "._network.summary",
     "unroll": "._network.unroll",
