@@ -31,7 +31,7 @@ def refusal(layer: nn.Module) -> str | None:
     known = (*WRITE, *NEURONS)
     if cls not in known and not isinstance(layer, (Last, *VANISHING)):
         names = ", ".join(each.__name__ for each in known)
-        return f"has no counterpart in NIR; exported are {names}"
+        return f"has no counterpart in NIR; exported are {names}, and classes in module_map"
     if names := ", ".join(overridden(layer)):
         return f"overrides {names} of {cls.__name__}, which no node can express"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,23 @@ def check_dt(dt: float) -> float:
     if not isinstance(dt, int | float | np.number) or not 0 < dt < float("inf"):
         raise ValueError(f"dt={dt!r} must be a positive number, the time step in seconds")
     return float(dt)
+
+
+def check_map(name: str, given: Any, base: type, wiring: tuple[type, ...] = ()) -> dict[Any, Any]:
+    """Return a map from classes to functions as a dict, or raise TypeError."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} is {given!r}; expected a dict from classes to functions")
+    for cls, function in given.items():
+        if not (isinstance(cls, type) and issubclass(cls, base)) or cls in wiring:
+            but = "".join(f", other than {each.__name__}" for each in wiring)
+            raise TypeError(
+                f"{name} has the key {cls!r}; expected a class derived from {base.__name__}{but}"
+            )
+        if not callable(function):
+            raise TypeError(f"{name}[{cls.__name__}] is {function!r}; expected a function")
+    return dict(given)
 
 
 def array(tensor: Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -22,9 +22,10 @@ from .._network.unroll import Unroll
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.states import Stateful
+from .._torch import class_of
 from . import metadata, recurrence
 from .checks import VANISHING, overridden, refusal, run
-from .common import KEY, Shape, array, check_dt
+from .common import KEY, Shape, array, check_dt, check_map
 from .importing import convert
 from .layers import DIMS, WRITE
 from .network import Last
@@ -77,16 +78,19 @@ class _Tracer(fx.Tracer):
     """Records a layer of torch or of this library as one call, and traces any other module.
 
     :param batch: the first dimension of the sample, and so of each signal
+    :param own: the classes of layers that a user converts
     """
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, own: Iterable[type]) -> None:
         super().__init__()
-        self.batch = batch
+        self.batch, self.own = batch, own
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Signal(node, self)
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        if class_of(module) in self.own:
+            return True
         cls = kind(module)
         of_torch = cls.__module__.startswith("torch.nn.") and not issubclass(cls, nn.Sequential)
         plain = cls in WRITE or (of_torch and cls is not nn.Module)
@@ -98,6 +102,8 @@ class _Tracer(fx.Tracer):
         """Tell whether a value is surely one tensor: an input, or what a layer returns alone."""
         if node.op == "call_module":
             layer = self.root.get_submodule(str(node.target))
+            if class_of(layer) in self.own:
+                return False
             return not isinstance(layer, SpikingNeuron) or (layer.init_hidden and not layer.output)
         source = node.args[0] if node.target is operator.getitem else None
         return isinstance(source, fx.Node) and source.op == "placeholder"
@@ -170,12 +176,16 @@ class _Builder(fx.Interpreter):
     """Runs a traced network once, and builds the graph of NIR as it goes.
 
     :param lead: how many dimensions of a signal come before those of one sample
+    :param own: the functions with which a user converts layers, by their class
     """
 
-    def __init__(self, traced: _Step, lead: int, dt: float, unit_r: bool) -> None:
+    def __init__(
+        self, traced: _Step, lead: int, dt: float, unit_r: bool, own: dict[Any, Any]
+    ) -> None:
         super().__init__(traced, garbage_collect_values=False)
         self.extra_traceback = False  # errors name layers, not the trace's operations
-        self.lead, self.dt, self.unit_r = lead, dt, unit_r
+        self.lead, self.dt, self.unit_r, self.own = lead, dt, unit_r, own
+        self.mapped: dict[str, nn.Module] = {}  # the layers that a user converts, by their node
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
         self.layers: dict[str, nn.Module] = {}
@@ -303,10 +313,12 @@ class _Builder(fx.Interpreter):
         return None
 
     def _called(self, node: Any) -> nn.Module | None:
-        """Return the layer that returned a value, alone or before its states."""
+        """Return the layer of this library or torch that returned a value, alone or before its
+        states."""
         if node.target is operator.getitem:
             node = node.args[0]
-        return self.layers[_path(node)] if node.op == "call_module" else None
+        layer = self.layers[_path(node)] if node.op == "call_module" else None
+        return None if layer is None or class_of(layer) in self.own else layer
 
     def _is_fresh(self, signal: fx.Node) -> bool:
         """Tell whether a signal has its own memory, which nothing else reads."""
@@ -336,13 +348,13 @@ class _Builder(fx.Interpreter):
         """Raise if a layer cannot be taken as it is."""
         path = _path(node)
         module = self.fetch_attr(str(node.target))
-        where = _where(path, module)
-        if isinstance(module, _DropoutNd | _BatchNorm) and module.training:
+        where, own = _where(path, module), class_of(module) in self.own
+        if not own and isinstance(module, _DropoutNd | _BatchNorm) and module.training:
             raise ValueError(f"{where} is in training mode; call eval() on the network first")
-        if reason := refusal(module):
+        if not own and (reason := refusal(module)):
             raise NotImplementedError(f"{where}: {reason}")
         self.ahead.discard(_name(path))
-        if path in self.layers and not isinstance(module, _REPEATABLE):
+        if path in self.layers and (own or not isinstance(module, _REPEATABLE)):
             raise NotImplementedError(
                 f"{where} is called twice in forward; a graph of NIR is one time step, in which "
                 "each layer appears once"
@@ -362,12 +374,14 @@ class _Builder(fx.Interpreter):
         for state in states:
             if isinstance(state, fx.Node) and (state in self.sources or self.env[state].any()):
                 raise NotImplementedError(f"{where} is given a state; export it at rest")
+        name = _name(path) or type(module).__name__.lower()
+        if class_of(module) in self.own:
+            return self._map(name, module, sources, node, value)
         if isinstance(module, nn.Identity | _DropoutNd):
             return sources
         if isinstance(module, _BatchNorm):
             return self._fold(path, module, node, sources)
         try:
-            name = _name(path) or type(module).__name__.lower()
             return self._layer(name, module, sources, node, value)
         except NotImplementedError as error:
             raise NotImplementedError(f"{where}: {error}") from None
@@ -399,6 +413,23 @@ class _Builder(fx.Interpreter):
         back = self._add(f"{name}.w_rec", weight, spikes, shape)
         self.edges.append((back[0], spikes[0]))
         return spikes
+
+    def _map(self, name: str, module: Any, sources: Sources, node: fx.Node, value: Any) -> Sources:
+        """Add the node that a user makes of a layer."""
+        import nir
+
+        made = self.own[class_of(module)](module)
+        if not isinstance(made, nir.NIRNode):
+            raise TypeError(
+                f"module_map[{class_of(module).__name__}] returned a {type(made).__name__}; "
+                "expected a nir.NIRNode"
+            )
+        if not isinstance(made, nir.NIRGraph):
+            made.input_type = {"input": np.array(self._shape(self.env[_arguments_of(node)[0]]))}
+            made.output_type = {"output": np.array(self._shape(value))}
+        (name,) = self._add(name, made, sources)
+        self.mapped[name] = module
+        return [name]
 
     def _fold(self, path: str, norm: Any, node: fx.Node, sources: Sources) -> Sources:
         """Take a batch normalisation into the layer before it."""
@@ -463,13 +494,13 @@ def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
         _contents(each, found)
 
 
-def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any) -> _Step:
+def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any, own: Iterable[type]) -> _Step:
     """Record what a network does with its signals."""
     step = _Step(module, len(samples), args)
     held: dict[int, tuple[Any, Any]] = {}
     _contents(module, held)
     try:
-        step.graph = _Tracer(len(samples[0]) if samples[0].dim() else 1).trace(step)
+        step.graph = _Tracer(len(samples[0]) if samples[0].dim() else 1, own).trace(step)
         return step
     except fx.proxy.TraceError as error:
         raise NotImplementedError(
@@ -491,7 +522,7 @@ def _sample_dims(tensor: Tensor, sample: Tensor) -> int:
     return dims
 
 
-def _leading(traced: _Step, sample: Tensor, ignore_dims: Any) -> int:
+def _leading(traced: _Step, sample: Tensor, ignore_dims: Any, own: Iterable[type]) -> int:
     """Return how many dimensions of a sample come before those of the network's input."""
     if len(ignore_dims):
         ignored = sorted(int(dim) % max(sample.dim(), 1) for dim in ignore_dims)
@@ -510,6 +541,8 @@ def _leading(traced: _Step, sample: Tensor, ignore_dims: Any) -> int:
                 if node.op == "call_module"
                 else _FUNCTIONS[node.target](*node.args, **node.kwargs)
             )
+            if class_of(module) in own:
+                continue
             cls = kind(module)
             dims = DIMS.get(cls, 0)
             if isinstance(module, SpikingNeuron):
@@ -536,6 +569,7 @@ def export_to_nir(
     *,
     dt: float = 1e-4,
     unit_r: bool = False,
+    module_map: Mapping[type[nn.Module], Callable[[Any], nir.NIRNode]] | None = None,
 ) -> nir.NIRGraph:
     r"""Return a network as a NIR graph.
 
@@ -564,6 +598,9 @@ def export_to_nir(
     :param dt: time step in seconds
     :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
         spikes are the same
+    :param module_map: for a class of modules, a function that returns the node of one. It goes
+        before this library's own way, and holds for the class itself, not for its subclasses.
+        Default: ``None``
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.nir.import_from_nir`
     :raises TypeError: ``module`` is not a module, ``sample_data`` is not a tensor, or another
         argument has the wrong type
@@ -576,7 +613,7 @@ def export_to_nir(
     """
     import nir
 
-    dt = check_dt(dt)
+    dt, own_map = check_dt(dt), check_map("module_map", module_map, nn.Module)
     if not isinstance(module, nn.Module):
         raise TypeError(f"module is a {type(module).__name__}; an nn.Module is needed")
     if not isinstance(model_name, str):
@@ -595,9 +632,10 @@ def export_to_nir(
     kept = states_of(module)
     try:
         utils.reset(module)
-        traced = _trace(module, samples, model_fwd_args)
+        traced = _trace(module, samples, model_fwd_args, own_map)
         utils.reset(module)
-        builder = _Builder(traced, _leading(traced, samples[0], ignore_dims), dt, unit_r)
+        lead = _leading(traced, samples[0], ignore_dims, own_map)
+        builder = _Builder(traced, lead, dt, unit_r, own_map)
         with torch.no_grad():
             builder.run(samples)
     finally:
@@ -610,7 +648,7 @@ def export_to_nir(
         own["notes"] = {path.replace("/", "_"): note for path, note in builder.notes.items()}
     edges = [(s, b) for a, b in builder.edges for s in builder.last.get(a, [a])]
     graph = nir.NIRGraph(builder.nodes, edges, metadata={KEY: own}, type_check=False)
-    _, report = convert(graph, dt)
+    _, report = convert(graph, dt, known=builder.mapped)
     if differences := report.remarks("elsewhere"):
         warn(
             f"a reader that knows only the core of NIR differs at {differences}. "

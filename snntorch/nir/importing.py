@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from itertools import groupby, pairwise
 from keyword import iskeyword
@@ -23,7 +25,7 @@ from .._neurons.rsynaptic import RSynaptic
 from .._neurons.states import Stateful
 from .._neurons.synaptic import Synaptic
 from . import metadata, neurons, recurrence
-from .common import Converter, Edges, check_dt, own_metadata
+from .common import Converter, Edges, check_dt, check_map, own_metadata
 from .network import Key, Last, Network, NetworkWithState
 from .reporting import Report, Row
 from .wiring import READ, Wiring, check_wiring, flat, load, unknown, wire
@@ -64,10 +66,21 @@ def _check_finite(node: Any) -> None:
 
 
 def convert(
-    graph: Any, dt: float | None, dtype: torch.dtype | None = None, init_hidden: bool = True
+    graph: Any,
+    dt: float | None,
+    dtype: torch.dtype | None = None,
+    init_hidden: bool = True,
+    node_map: Any = None,
+    known: Mapping[str, nn.Module] | None = None,
 ) -> tuple[nn.Module, Report]:
-    """Return the module of a graph, and a report on each of its nodes."""
-    graph = load(graph)
+    """Return the module of a graph, and a report on each of its nodes.
+
+    :param known: the modules of some nodes, by their name
+    """
+    import nir
+
+    node_map = check_map("node_map", node_map, nir.NIRNode, (nir.NIRGraph, nir.Input, nir.Output))
+    graph = load(graph, node_map)
     own = own_metadata(graph)
     dt = check_dt(own.get("dt", 1e-4) if dt is None else dt)
     if "dt" in own and not np.isclose(own["dt"], dt, rtol=1e-9, atol=0):
@@ -79,13 +92,14 @@ def convert(
         dtype = getattr(torch, str(own.get("dtype")), torch.get_default_dtype())
     nodes, edges = flat(graph)
     check_wiring(nodes, edges)
-    modules, loops, rows = _modules(nodes, edges, Converter(dt, dtype))
+    known = {**_mapped(nodes, node_map), **(known or {})}
+    modules, loops, rows = _modules(nodes, edges, known, Converter(dt, dtype))
     inside = set(loops.values())  # weights that are part of a neuron
     wired = wire(
         {name: node for name, node in nodes.items() if name not in inside},
         [edge for edge in edges if not inside & set(edge)],
     )
-    shapes, paths = _shapes(wired, modules, dtype), _paths(modules, loops)
+    shapes, paths = _shapes(wired, modules, known, dtype), _paths(modules, loops)
     module = _assemble(wired, modules, shapes, paths, init_hidden)
     for name in {a for a, _ in wired.cut}:
         note = f"{rows[name].note}; its value comes back one step later"
@@ -95,18 +109,33 @@ def convert(
     return module, Report([*table, *notes])
 
 
+def _mapped(nodes: dict[str, Any], node_map: dict[Any, Any]) -> dict[str, nn.Module]:
+    """Return the modules of the nodes that a user converts."""
+    modules = {n: node_map[type(node)](node) for n, node in nodes.items() if type(node) in node_map}
+    for name, module in modules.items():
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"node_map[{type(nodes[name]).__name__}] returned a {type(module).__name__} for "
+                f"node {name!r}; expected an nn.Module"
+            )
+    return modules
+
+
 def _modules(
-    nodes: dict[str, Any], edges: Edges, c: Converter
+    nodes: dict[str, Any], edges: Edges, known: Mapping[str, nn.Module], c: Converter
 ) -> tuple[dict[str, nn.Module], dict[str, str], dict[str, Row]]:
     """Return the module of each node, the weights that are inside neurons, by the name of the
     neuron, and a row of the report for each node."""
     loops = recurrence.loops_of(nodes, edges)
+    loops = {name: weight for name, weight in loops.items() if not {name, weight} & known.keys()}
     modules: dict[str, nn.Module] = {}
     rows: dict[str, Row] = {}
     for name in sorted(nodes, key=lambda name: name in loops.values()):  # neurons come first
         node, kind = nodes[name], type(nodes[name]).__name__
         c.note = c.approximate = ""
-        if name in loops.values():
+        if name in known:
+            modules[name], c.note = known[name], "converted by a user's function"
+        elif name in loops.values():
             c.note = "feedback of " + next(n for n, weight in loops.items() if weight == name)
         elif kind in READ:
             try:
@@ -125,7 +154,7 @@ def _modules(
 
 
 def _shapes(
-    wired: Wiring, modules: dict[str, nn.Module], dtype: torch.dtype
+    wired: Wiring, modules: dict[str, nn.Module], known: Mapping[str, nn.Module], dtype: torch.dtype
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of one sample of each node's output, or raise where shapes disagree."""
     shapes: dict[str, tuple[int, ...]] = {}
@@ -146,6 +175,9 @@ def _shapes(
             f"node {name!r} ({type(node).__name__}) does not take the shape {shape} of {[*given]}"
         )
         module = modules.get(name)
+        if name in known and (declared := _size(node.output_type)) is not None:
+            shapes[name] = declared
+            continue
         if not _takes(node, shape, wired):
             raise ValueError(f"{where}; it takes {_size(node.input_type)}")
         if module is None or isinstance(module, Stateful | Scale):
@@ -153,6 +185,7 @@ def _shapes(
             continue
         try:
             with torch.no_grad():
+                module = deepcopy(module) if name in known else module  # which it may change
                 shapes[name] = tuple(module(torch.zeros(1, *shape, dtype=dtype)).shape[1:])
         except (RuntimeError, IndexError) as error:
             raise ValueError(f"{where}: {error}") from error
@@ -257,6 +290,7 @@ def import_from_nir(
     init_hidden: bool = False,
     dt: float = 1e-4,
     dtype: torch.dtype | None = None,
+    node_map: Mapping[type[nir.NIRNode], Callable[[Any], nn.Module]] | None = None,
 ) -> nn.Module:
     r"""Return a NIR graph as a module that runs one time step per call.
 
@@ -283,29 +317,40 @@ def import_from_nir(
     :param dt: time step in seconds
     :param dtype: floating point type of the parameters; default, that of the exported network, or
         torch's default
+    :param node_map: for a class of nodes, a function that returns the module of one, which takes
+        and returns one tensor ``[B, ...]`` at each step. It goes before this library's own way.
+        Default: ``None``
     :returns: a module from input ``[B, ...]`` to spikes ``[B, ...]`` of one step, with the state
         unless ``init_hidden``. Several inputs are arguments in alphabetical order; several outputs
         are a tuple in alphabetical order
     :raises FileNotFoundError: there is no such file
     :raises NotImplementedError: a node of an unknown type
+    :raises TypeError: ``graph`` is not a graph, or ``node_map`` is not a map from classes of nodes
+        to functions that return modules
     :raises ValueError: an unreadable file; ``dt`` is not positive, differs from that of the export,
         or exceeds a time constant; an edge is missing, duplicate or dangling; shapes disagree
 
     Source: J. E. Pedersen et al., "Neuromorphic intermediate representation: A unified instruction
     set for interoperable brain-inspired computing", Nature Communications 15 (2024) 8122.
     """
-    module, report = convert(graph, dt, dtype, init_hidden)
+    module, report = convert(graph, dt, dtype, init_hidden, node_map)
     if approximations := report.remarks("approximate"):
         warn(f"this import is approximate; {approximations}", stacklevel=2)
     return module
 
 
-def report(graph: nir.NIRGraph | str | PathLike[str], *, dt: float | None = None) -> Report:
+def report(
+    graph: nir.NIRGraph | str | PathLike[str],
+    *,
+    dt: float | None = None,
+    node_map: Mapping[type[nir.NIRNode], Callable[[Any], nn.Module]] | None = None,
+) -> Report:
     """Tell how each node of a graph is imported here, and what another reader does differently.
 
     :param graph: as for :func:`import_from_nir`
     :param dt: time step in seconds; default that of the export, or 1e-4
+    :param node_map: as for :func:`import_from_nir`
     :returns: one :class:`Row` for each node; a table when printed
     :raises: as :func:`import_from_nir`
     """
-    return convert(graph, dt)[1]
+    return convert(graph, dt, node_map=node_map)[1]

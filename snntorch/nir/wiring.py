@@ -21,7 +21,7 @@ READ = {**neurons.READ, **layers.READ, "Threshold": neurons.read_threshold}
 """For a node's type, the function that returns its module."""
 
 
-def _read(path: str | PathLike[str]) -> nir.NIRGraph:
+def _read(path: str | PathLike[str], others: dict[str, Any]) -> nir.NIRGraph:
     """Read a graph from a file; unlike ``nir.read``, say which node is at fault."""
     import h5py
     from nir.serialization import hdf2dict
@@ -34,25 +34,31 @@ def _read(path: str | PathLike[str]) -> nir.NIRGraph:
     except Exception as error:
         raise ValueError(f"{path} cannot be read as a NIR file: {error}") from error
     try:
-        return _node(data, "")
+        return _node(data, "", others)
     except NotImplementedError as error:
         raise NotImplementedError(f"{path}: {error}") from None
     except Exception as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _node(data: dict[str, Any], path: str) -> Any:
-    """Build a node from its fields, nested graphs without nir's own check of types."""
+def _node(data: dict[str, Any], path: str, others: dict[str, Any]) -> Any:
+    """Build a node from its fields, nested graphs without nir's own check of types.
+
+    :param others: the classes of nodes that nir does not know, by their name
+    """
     import nir
 
     kind = data.get("type")
     if kind == "NIRGraph":
-        nodes = {name: _node(node, f"{path}{name}.") for name, node in data["nodes"].items()}
+        inner = data["nodes"].items()
+        nodes = {name: _node(node, f"{path}{name}.", others) for name, node in inner}
         edges = [tuple(nir.ir.utils.ensure_str(end) for end in edge) for edge in data["edges"]]
         return nir.NIRGraph(nodes, edges, metadata=data.get("metadata", {}), type_check=False)
-    if kind not in READ and kind not in ("Input", "Output"):
+    if kind not in READ and kind not in ("Input", "Output", *others):
         raise unknown(path[:-1], kind)
     try:
+        if kind in others:
+            return others[kind].from_dict(data)
         return nir.dict2NIRNode(data)
     except Exception as error:
         raise ValueError(f"node {path[:-1]!r} ({kind}) cannot be read: {error}") from error
@@ -62,16 +68,17 @@ def unknown(name: str, kind: Any) -> NotImplementedError:
     """Return the error for a node of an unknown type."""
     return NotImplementedError(
         f"node {name!r} is of the type {kind}, which is not known; known are NIRGraph, Input, "
-        f"Output, {', '.join(READ)}"
+        f"Output, {', '.join(READ)}, and those in node_map"
     )
 
 
-def load(graph: Any) -> nir.NIRGraph:
+def load(graph: Any, node_map: Iterable[type] = ()) -> nir.NIRGraph:
     """Return the given graph, that of a file, or one of a single node."""
     import nir
 
     if isinstance(graph, str | PathLike):
-        return _read(graph)
+        others = {cls.__name__: cls for cls in node_map if cls.__name__ not in READ}
+        return _read(graph, others)
     if not isinstance(graph, nir.NIRNode):
         raise TypeError(f"graph is a {type(graph).__name__}; a nir.NIRGraph or a path is needed")
     return graph if isinstance(graph, nir.NIRGraph) else nir.NIRGraph.from_list(graph)
@@ -112,8 +119,10 @@ def flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]:
 
 
 def _with_arrays(node: Any) -> Any:
-    """Return a node with arrays for the tensors that some libraries leave in it."""
+    """Return a node with arrays for the tensors that some libraries leave in it, and with the
+    fields that a user's class may lack."""
     node = copy(node)
+    vars(node).update({"input_type": None, "output_type": None, "metadata": {}} | vars(node))
     fields = {name: array(v) for name, v in vars(node).items() if isinstance(v, Tensor)}
     vars(node).update(fields)
     return node
