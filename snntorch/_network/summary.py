@@ -1,4 +1,4 @@
-"""A network in one look: sizes, firing rates, operations and energy of each layer."""
+"""A network at a glance: sizes, firing rates, operations and energy of each layer."""
 
 from __future__ import annotations
 
