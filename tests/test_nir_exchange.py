@@ -1590,6 +1590,15 @@ def test_a_compiled_network_is_exported_as_it_was():
     assert plain.nodes.keys() == compiled.nodes.keys() and plain.edges == compiled.edges
 
 
+def test_networks_load_whose_classes_were_saved_under_import_nir():
+    net, x = snn.import_from_nir(GRAPHS["delayed cycle"]()), torch.randn(STEPS, 3, N) + 0.3
+    saved = pickle.dumps(net, protocol=2)  # which names each class on a line
+    for module in (b"csnntorch.nir.network\n", b"csnntorch.nir.layers\n"):
+        assert module in saved
+        saved = saved.replace(module, b"csnntorch.import_nir\n")
+    assert torch.equal(run(pickle.loads(saved), x)[0], run(net, x)[0])
+
+
 # Classes of a user's own -----------------------------------------------------------------------
 
 
@@ -1687,7 +1696,7 @@ def test_own_neuron_goes_out_as_a_node_of_nir():
     assert torch.equal(spikes, torch.stack(want)) and 0 < spikes.mean() < 1
 
 
-def test_a_map_goes_before_the_own_way():
+def test_a_map_takes_precedence():
     net, x = amplified()
     doubled = exported(
         nn.Sequential(net[0], net[2]),
@@ -1739,7 +1748,7 @@ def test_bad_module_maps(module_map, error, message):
     [
         ([Amplifier], TypeError, "node_map is .*expected a dict from classes to functions"),
         ({Gain: gain}, TypeError, "node_map has the key .*expected a class derived from NIRNode"),
-        ({nir.Input: gain}, TypeError, "other than NIRGraph, other than Input"),
+        ({nir.Input: gain}, TypeError, "from NIRNode, except NIRGraph, Input, Output"),
         ({Amplifier: "gain"}, TypeError, r"node_map\[Amplifier\] is 'gain'; expected a function"),
         ({Amplifier: lambda node: 1}, TypeError, "returned a int for node '1'; expected an nn.Mod"),
     ],

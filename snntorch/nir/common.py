@@ -54,7 +54,7 @@ def check_map(name: str, given: Any, base: type, wiring: tuple[type, ...] = ()) 
         raise TypeError(f"{name} is {given!r}; expected a dict from classes to functions")
     for cls, function in given.items():
         if not (isinstance(cls, type) and issubclass(cls, base)) or cls in wiring:
-            but = "".join(f", other than {each.__name__}" for each in wiring)
+            but = f", except {', '.join(each.__name__ for each in wiring)}" if wiring else ""
             raise TypeError(
                 f"{name} has the key {cls!r}; expected a class derived from {base.__name__}{but}"
             )

@@ -282,7 +282,8 @@ class _Builder(fx.Interpreter):
             return self._reshape(node, value, f"{name}() in forward of {self._caller(node)}")
         raise NotImplementedError(
             f"{name}() in forward of {self._caller(node)} has no counterpart in NIR; only layers, "
-            "sums, avg_pool2d, torch.flatten, and reshapes that flatten, do"
+            "sums, avg_pool2d, torch.flatten, and reshapes that flatten, do; module_map takes the "
+            "class of a module as a whole"
         )
 
     def _caller(self, node: fx.Node) -> str:
@@ -598,8 +599,8 @@ def export_to_nir(
     :param dt: time step in seconds
     :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
         spikes are the same
-    :param module_map: for a class of modules, a function that returns the node of one. It goes
-        before this library's own way, and holds for the class itself, not for its subclasses.
+    :param module_map: for a class of modules, a function that returns its node. It takes
+        precedence over this library's conversion, and applies to that class, not to subclasses.
         Default: ``None``
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.nir.import_from_nir`
     :raises TypeError: ``module`` is not a module, ``sample_data`` is not a tensor, or another

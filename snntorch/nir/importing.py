@@ -317,9 +317,9 @@ def import_from_nir(
     :param dt: time step in seconds
     :param dtype: floating point type of the parameters; default, that of the exported network, or
         torch's default
-    :param node_map: for a class of nodes, a function that returns the module of one, which takes
-        and returns one tensor ``[B, ...]`` at each step. It goes before this library's own way.
-        Default: ``None``
+    :param node_map: for a class of nodes, a function that returns its module, which takes and
+        returns one tensor ``[B, ...]`` at each step. It takes precedence over this library's
+        conversion. Default: ``None``
     :returns: a module from input ``[B, ...]`` to spikes ``[B, ...]`` of one step, with the state
         unless ``init_hidden``. Several inputs are arguments in alphabetical order; several outputs
         are a tuple in alphabetical order
