@@ -37,10 +37,10 @@ from ._neurons import (
 
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
-    from ._engine.unroll import Unroll, explain, unroll
-    from ._summary import summary
-    from .export_nir import export_to_nir
-    from .import_nir import import_from_nir
+    from ._network.rules import register_layer
+    from ._network.summary import summary
+    from ._network.unroll import Unroll, explain, unroll
+    from .nir import export_to_nir, import_from_nir
 
 __version__ = "1.1.0"
 
@@ -50,6 +50,7 @@ _SUBMODULES = (
     "export_nir",
     "functional",
     "import_nir",
+    "nir",
     "saccades",
     "spikegen",
     "spikeplot",
@@ -65,12 +66,13 @@ _MODULES_OF_1_0_0 = {
 }
 # Names that are imported from their module when they are first used.
 _LAZY = {
-    "Unroll": "._engine.unroll",
-    "explain": "._engine.unroll",
-    "export_to_nir": ".export_nir",
-    "import_from_nir": ".import_nir",
-    "summary": "._summary",
-    "unroll": "._engine.unroll",
+    "Unroll": "._network.unroll",
+    "explain": "._network.unroll",
+    "export_to_nir": ".nir",
+    "import_from_nir": ".nir",
+    "register_layer": "._network.rules",
+    "summary": "._network.summary",
+    "unroll": "._network.unroll",
     "use_backend": "._engine.backends",
 }
 
@@ -99,6 +101,7 @@ __all__ = [
     "export_to_nir",
     "import_from_nir",
     "nn",
+    "register_layer",
     "summary",
     "surrogate",
     "torch",

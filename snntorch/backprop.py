@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import utils
-from ._engine.unroll import through_time
+from ._checks import check_count, check_net
+from ._network.unroll import through_time
 
 __all__ = ["BPTT", "RTRL", "TBPTT"]
 
@@ -111,7 +112,7 @@ def TBPTT(
     :raises ValueError: ``K`` is less than 1, or more than ``num_steps``
     """
     setup, time = (net, dataloader, optimizer, criterion), (num_steps, time_var, time_first)
-    return _epoch(*setup, *time, regularization, device, utils._count("K", K, 1), progress)
+    return _epoch(*setup, *time, regularization, device, check_count("K", K, 1), progress)
 
 
 def RTRL(
@@ -150,7 +151,7 @@ def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
         return 0
     if num_steps is False:
         raise ValueError("num_steps is missing: with time_var=False pass how many steps to take")
-    num_steps = utils._count("num_steps", num_steps, 1)
+    num_steps = check_count("num_steps", num_steps, 1)
     if K is not None and num_steps < K:
         raise ValueError(f"K={K} is more than num_steps={num_steps}; BPTT takes all steps at once")
     return num_steps
@@ -205,7 +206,7 @@ def _epoch(
     progress: bool,
 ) -> Tensor:
     """Update a network after every ``K`` steps of each batch; with None, after all of them."""
-    utils._check_net(net)
+    check_net(net)
     if not hasattr(optimizer, "zero_grad") or not hasattr(optimizer, "step"):
         raise TypeError(f"optimizer={optimizer!r} is none; pass for example torch.optim.Adam")
     shown = _shown(num_steps, time_var, K)

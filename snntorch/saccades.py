@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._checks import check_count
 from .spikegen import _floating
-from .utils import _count
 
 __all__ = ["path", "simulate"]
 
@@ -26,7 +26,7 @@ def path(num_steps: int, amplitude: float = 3.0) -> Tensor:
     :raises TypeError: if ``num_steps`` is no integer.
     :raises ValueError: if ``num_steps`` is less than 3, or ``amplitude`` is not finite.
     """
-    num_steps = _count("num_steps", num_steps, 3)
+    num_steps = check_count("num_steps", num_steps, 3)
     if not math.isfinite(amplitude):
         raise ValueError(f"amplitude is {amplitude}; expected a finite number of pixels.")
     corners = amplitude * torch.tensor([(-1.0, -1.0), (1.0, 0.0), (-1.0, 1.0), (-1.0, -1.0)])
@@ -108,7 +108,7 @@ def simulate(
         raise ValueError(f"noise is {noise}; expected a probability from 0 to 1.")
     if not hasattr(size, "__len__") or len(size) != 2:
         raise ValueError(f"size is {size!r}; expected the height and the width of the camera.")
-    size = (_count("size", size[0], 1), _count("size", size[1], 1))
+    size = (check_count("size", size[0], 1), check_count("size", size[1], 1))
     dtype = images.dtype
     images = images.float() if images.element_size() < 4 else images  # places need the digits
     way = path(num_steps, amplitude).to(images)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._checks import check_count, check_share
 from ._torch import found
-from .utils import _count, _share
 
 __all__ = [
     "delta",
@@ -57,7 +57,7 @@ def _wide(numbers: Tensor) -> Tensor:
 
 
 def _first_step(first_spike_time: int, num_steps: int) -> int:
-    return _within(_count("first_spike_time", first_spike_time, 0), num_steps)
+    return _within(check_count("first_spike_time", first_spike_time, 0), num_steps)
 
 
 def _within(first_spike_time: Any, num_steps: int) -> Any:
@@ -122,7 +122,7 @@ def rate(
         in time, or less than 1, or no step is left from ``first_spike_time`` on.
     """
     data = _floating(data)
-    first_spike_time = _count("first_spike_time", first_spike_time, 0)
+    first_spike_time = check_count("first_spike_time", first_spike_time, 0)
     if time_var_input:
         if num_steps:
             raise ValueError(
@@ -137,7 +137,7 @@ def rate(
                 "num_steps is missing: pass the number of time steps, or time_var_input=True if "
                 "the first axis of data is time."
             )
-        num_steps = _count("num_steps", num_steps, 1)
+        num_steps = check_count("num_steps", num_steps, 1)
         _first_step(first_spike_time, num_steps)
     probability = _probability(gain * data + offset)
     if time_var_input:
@@ -388,7 +388,7 @@ def latency(
     """
     _unit_range(_floating(data))
     if num_steps:
-        num_steps = _count("num_steps", num_steps, 1)
+        num_steps = check_count("num_steps", num_steps, 1)
     elif not bypass:
         raise ValueError(
             "num_steps is missing: pass the number of time steps, or bypass=True for as many as "
@@ -456,7 +456,7 @@ def latency_interpolate(
     :raises TypeError: if the times are not a real tensor or ``num_steps`` is not an integer.
     :raises ValueError: if a time is negative or NaN, or ``num_steps`` is less than 1.
     """
-    num_steps = _count("num_steps", num_steps, 1)
+    num_steps = check_count("num_steps", num_steps, 1)
     spike_time = _wide(_real("spike_time", spike_time)).round()
     if not (spike_time >= 0).all():
         raise ValueError("spike_time holds negative times or NaN; expected time steps from 0 on.")
@@ -511,7 +511,7 @@ def to_one_hot(targets: Tensor, num_classes: int) -> Tensor:
     :raises ValueError: if the targets have another shape or hold something else.
     """
     targets = _real("targets", targets)
-    num_classes = _count("num_classes", num_classes, 1)
+    num_classes = check_count("num_classes", num_classes, 1)
     if targets.dim() != 1:
         raise ValueError(
             f"targets has shape {tuple(targets.shape)}; expected one class index per sample, [B]: "
@@ -620,9 +620,9 @@ def target_rate_code(
     :raises TypeError: if a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range.
     """
-    num_steps = _count("num_steps", num_steps, 1)
+    num_steps = check_count("num_steps", num_steps, 1)
     first = _first_step(first_spike_time, num_steps)
-    spikes = _trains(_share("rate", rate), (), num_steps, first, firing_pattern, generator)
+    spikes = _trains(check_share("rate", rate), (), num_steps, first, firing_pattern, generator)
     return spikes.to(torch.get_default_dtype()), spikes.nonzero().flatten()
 
 
@@ -655,7 +655,7 @@ def rate_interpolate(
     :raises TypeError: if the times are not a real tensor or ``num_steps`` is not an integer.
     :raises ValueError: if a time is outside the steps or ``num_steps`` is less than 1.
     """
-    num_steps = _count("num_steps", num_steps, 1)
+    num_steps = check_count("num_steps", num_steps, 1)
     spike_time = _wide(_real("spike_time", spike_time))
     if not ((spike_time >= 0) & (spike_time < num_steps)).all():
         raise ValueError(
@@ -708,8 +708,8 @@ def targets_rate(
     :raises ValueError: if an argument is out of its range or ``num_steps`` is missing.
     """
     one_hot = to_one_hot(targets, num_classes).bool()
-    _share("correct_rate", correct_rate)
-    _share("incorrect_rate", incorrect_rate)
+    check_share("correct_rate", correct_rate)
+    check_share("incorrect_rate", incorrect_rate)
     if incorrect_rate > correct_rate:
         raise ValueError(
             f"incorrect_rate is {incorrect_rate}; expected at most correct_rate = {correct_rate}."
@@ -722,7 +722,7 @@ def targets_rate(
             "num_steps is missing; targets vary in time unless correct_rate is 1, incorrect_rate "
             "0 and first_spike_time 0."
         )
-    num_steps = _count("num_steps", num_steps, 1)
+    num_steps = check_count("num_steps", num_steps, 1)
     first = _first_step(first_spike_time, num_steps)
     options = (one_hot.shape, num_steps, first, firing_pattern, generator, one_hot.device)
     correct = _trains(correct_rate, *options)
@@ -928,7 +928,7 @@ def frames(
     :raises TypeError: if a field is missing, or a field or a size is not an integer.
     :raises ValueError: if an event lies outside the shape.
     """
-    time_window = _count("time_window", time_window, 1)
+    time_window = check_count("time_window", time_window, 1)
     if not hasattr(shape, "__len__") or len(_axes(axes)) != len(shape):
         raise ValueError(f"shape is {shape!r}; expected a size for each of the axes {axes!r}.")
     fields = events.dtype.names if isinstance(events, np.ndarray) else None
@@ -947,7 +947,7 @@ def frames(
         places.append(events[axis].astype(np.int64))
     places[0] //= time_window
     steps = max(places[0].max(initial=0) + 1, 1) if shape[0] == -1 else shape[0]
-    sizes = [_count("shape", size, 1) for size in (steps, *shape[1:])]
+    sizes = [check_count("shape", size, 1) for size in (steps, *shape[1:])]
     for axis, place, size in zip(axes, places, sizes, strict=True):
         outside = place[(place < 0) | (place >= size)]
         if len(outside):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from .utils import _count
+from ._checks import check_count
 
 if TYPE_CHECKING:
     from celluloid import Camera
@@ -247,7 +247,7 @@ def animator(
 
 
 def _steps(num_steps: int | bool, available: int) -> int:
-    return _count("num_steps", num_steps, 1) if num_steps else available
+    return check_count("num_steps", num_steps, 1) if num_steps else available
 
 
 def spike_count(
@@ -290,7 +290,7 @@ def spike_count(
         raise ValueError(
             f"labels holds {len(labels)} names for {spikes.shape[1]} neurons; expected one each."
         )
-    interpolate = _count("interpolate", interpolate, 1)
+    interpolate = check_count("interpolate", interpolate, 1)
     num_steps = _steps(num_steps, len(spikes))
     unit = 1 if time_step is False else time_step
     # Row t holds the counts after t steps.
@@ -523,7 +523,7 @@ def activity(
     :returns: the axes.
     :raises ValueError: if there is no time step or no neuron, or ``window`` is less than 1.
     """
-    window = _count("window", window, 1)
+    window = check_count("window", window, 1)
     spikes = _over_time("spk", spk)
     share = np.count_nonzero(spikes, axis=1) / spikes.shape[1]
     total = np.concatenate([np.zeros(window), share.cumsum()])
@@ -666,7 +666,7 @@ def weights(
     if tiled:
         array = array.reshape(*array.shape[:2], -1, array.shape[-1])
         across = array.shape[1] if array.shape[1] > 1 else math.ceil(math.sqrt(len(array)))
-        columns = across if columns is None else _count("columns", columns, 1)
+        columns = across if columns is None else check_count("columns", columns, 1)
         array = _tiles(array.reshape(-1, *array.shape[2:]), columns)
     ax = _axes(ax)
     aspect = "equal" if tiled else "auto"
@@ -780,7 +780,7 @@ class LiveMonitor:
     """The axes, from the first update on; None for text."""
 
     def __init__(self, every: int = 1, *, axes: Any = None) -> None:
-        self.every = _count("every", every, 1)
+        self.every = check_count("every", every, 1)
         self.history, self.axes, self._given = {}, None, axes
         self._display: Any = None
         self._updates = 0

@@ -1,27 +1,15 @@
 """Handling whole networks and data sets."""
 
-import operator
-from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
+from ._checks import check_integer
+from ._network.graph import stateful
 from ._neurons.states import Stateful
 
 DataSet = TypeVar("DataSet", bound=Any)
-
-
-def _check_net(net: nn.Module) -> None:
-    """Raise TypeError if a network is not a module."""
-    if not isinstance(net, nn.Module):
-        raise TypeError(f"net is a {type(net).__name__}; a neuron or another nn.Module is needed")
-
-
-def _stateful(net: nn.Module) -> Iterator[Stateful]:
-    """Go through the modules of a network that have states."""
-    _check_net(net)
-    return (module for module in net.modules() if isinstance(module, Stateful))
 
 
 def reset(net: nn.Module) -> None:
@@ -30,7 +18,7 @@ def reset(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     :raises TypeError: something else
     """
-    for neuron in _stateful(net):
+    for neuron in stateful(net):
         neuron.reset_hidden()
 
 
@@ -40,7 +28,7 @@ def detach(net: nn.Module) -> None:
     :param net: a neuron, or a module that contains some
     :raises TypeError: something else
     """
-    for neuron in _stateful(net):
+    for neuron in stateful(net):
         neuron.detach_hidden()
 
 
@@ -66,44 +54,6 @@ def _check_data(name: str, dataset: Any) -> None:
             f"{name} has {len(dataset.data)} data and {len(dataset.targets)} targets; it needs one "
             "target for each sample"
         )
-
-
-def _integer(name: str, value: Any, accepted: str = "an integer") -> int:
-    """Return a whole number as an int, or raise TypeError."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected {accepted}") from None
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    """Return a whole number of at least ``least`` as an int, or raise."""
-    accepted = f"an integer of at least {least}"
-    count = _integer(name, value, accepted)
-    if count < least:
-        raise ValueError(f"{name} is {count}; expected {accepted}")
-    return count
-
-
-def _share(name: str, value: float) -> float:
-    """Return a share of the time steps, or raise."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}; expected a share of the steps, from 0 to 1")
-    return value
-
-
-def _table(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
-    """Return rows of text as a table: the first columns, by default all, to the left, the others
-    to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = len(widths) if left is None else left
-    lines = (
-        [*map(str.ljust, row[:left], widths), *map(str.rjust, row[left:], widths[left:])]
-        for row in rows
-    )
-    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def _pick(values: Any, indices: np.ndarray) -> Any:
@@ -132,7 +82,7 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
     :raises ValueError: more parts than samples, or a part that holds none
     """
     _check_data("dataset", dataset)
-    subset, idx = _integer("subset", subset), _integer("idx", idx)
+    subset, idx = check_integer("subset", subset), check_integer("idx", idx)
     if subset <= 1:
         return dataset
     samples = len(dataset.targets)

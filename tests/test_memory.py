@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import snntorch as snn
-from snntorch._engine import memory, unroll
+from snntorch._engine import memory
+from snntorch._network import run
 
 FLOAT = torch.zeros(())
 SIZE = memory.LEAST // 4
@@ -120,8 +121,8 @@ def test_pieces_give_what_the_whole_gives(steps, channels_last, monkeypatch):
     results = []
     # The convolution doubles the channels: two float64 for each that comes in.
     for piece in (steps * 3 * 2 * 36 * 8 * 2, 1 << 30):
-        monkeypatch.setattr(unroll, "PIECE", piece)
-        pieces = unroll._pieces([*net][:5], x)
+        monkeypatch.setattr(run, "PIECE", piece)
+        pieces = run._pieces([*net][:5], x)
         assert pieces == (-(-7 // steps) if piece < 1 << 30 else 1)
         leaf = x.clone().requires_grad_()
         outs = snn.unroll(net, leaf)
@@ -137,7 +138,7 @@ def test_pieces_give_what_the_whole_gives(steps, channels_last, monkeypatch):
 def test_pieces_keep_the_layout_of_images(monkeypatch):
     net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU()).to(memory_format=torch.channels_last)
     x = torch.randn(6, 3, 2, 6, 6).permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-    monkeypatch.setattr(unroll, "PIECE", 1)
+    monkeypatch.setattr(run, "PIECE", 1)
     for mode in (torch.no_grad, torch.enable_grad):
         with mode():
             out = snn.unroll(net, x)
@@ -146,11 +147,11 @@ def test_pieces_keep_the_layout_of_images(monkeypatch):
 
 
 def test_one_layer_alone_and_views_are_not_cut(monkeypatch):
-    monkeypatch.setattr(unroll, "PIECE", 1)
+    monkeypatch.setattr(run, "PIECE", 1)
     x = torch.randn(6, 3, 4)
-    assert unroll._pieces([nn.Linear(4, 4)], x) == 1
-    assert unroll._pieces([nn.Flatten(), nn.Linear(4, 4), nn.Identity()], x) == 1
-    assert unroll._pieces([nn.Linear(4, 4), nn.ReLU()], x) == 6
+    assert run._pieces([nn.Linear(4, 4)], x) == 1
+    assert run._pieces([nn.Flatten(), nn.Linear(4, 4), nn.Identity()], x) == 1
+    assert run._pieces([nn.Linear(4, 4), nn.ReLU()], x) == 6
 
 
 PEAK = """

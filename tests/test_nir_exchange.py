@@ -5,6 +5,7 @@ import pickle
 import time
 import warnings
 from collections import OrderedDict
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -1587,3 +1588,173 @@ def test_a_compiled_network_is_exported_as_it_was():
     net = chain(snn.Leaky(0.9, init_hidden=True))
     plain, compiled = (exported(each, torch.zeros(3)) for each in (net, torch.compile(net)))
     assert plain.nodes.keys() == compiled.nodes.keys() and plain.edges == compiled.edges
+
+
+def test_networks_load_whose_classes_were_saved_under_import_nir():
+    net, x = snn.import_from_nir(GRAPHS["delayed cycle"]()), torch.randn(STEPS, 3, N) + 0.3
+    saved = pickle.dumps(net, protocol=2)  # which names each class on a line
+    for module in (b"csnntorch.nir.network\n", b"csnntorch.nir.layers\n"):
+        assert module in saved
+        saved = saved.replace(module, b"csnntorch.import_nir\n")
+    assert torch.equal(run(pickle.loads(saved), x)[0], run(net, x)[0])
+
+
+# Classes of a user's own -----------------------------------------------------------------------
+
+
+class Gain(nn.Module):
+    """A layer that has no counterpart in NIR."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = nn.Parameter(torch.as_tensor(values))
+
+    def forward(self, x):
+        return torch.where(x > 0, self.values * x, x)
+
+
+@dataclass(eq=False)
+class Amplifier(nir.NIRNode):
+    """A node that NIR does not have."""
+
+    values: np.ndarray = None
+
+    def __post_init__(self):
+        self.input_type = {"input": np.array(self.values.shape)}
+        self.output_type = {"output": np.array(self.values.shape)}
+
+
+def amplifier(layer):
+    return Amplifier(values=layer.values.detach().numpy())
+
+
+def gain(node):
+    return Gain(node.values)
+
+
+class Sum(nn.Module):
+    """A neuron with an explicit state: fires where its sum exceeds 1, and starts again from 0."""
+
+    def forward(self, x, total=None):
+        total = x if total is None else total + x
+        spk = (total > 1).to(x)
+        return spk, total * (1 - spk)
+
+
+def amplified():
+    torch.manual_seed(0)
+    neuron = snn.Leaky(torch.linspace(0.7, 0.9, 4), threshold=0.4, init_hidden=True)
+    net = nn.Sequential(nn.Linear(3, 4), Gain([0.5, 1.0, 1.5, 2.0]), neuron)
+    return net, 2 * torch.rand(STEPS, 5, 3)
+
+
+def test_own_layers_go_out_and_come_back(path):
+    net, x = amplified()
+    with pytest.raises(NotImplementedError, match="in forward of 1 has no counterpart in NIR"):
+        exported(net, x[0])
+    graph = exported(net, x[0], module_map={Gain: amplifier})
+    assert type(graph.nodes["1"]) is Amplifier and ("0", "1") in graph.edges
+    np.testing.assert_array_equal(graph.nodes["1"].values, net[1].values.detach())
+    np.testing.assert_array_equal(graph.nodes["1"].output_type["output"], [4])
+    nir.write(path, graph)
+    with pytest.raises(NotImplementedError, match=r"'1' is of the type Amplifier.* in node_map"):
+        imported(graph)
+    want, gradients = run(net, x)
+    assert 0 < want.mean() < 1 and gradients["1.values"].any()
+    for source in (graph, path):
+        back = imported(source, node_map={Amplifier: gain})
+        assert type(back) is nn.Sequential and type(back[1]) is Gain
+        spikes, grads = run(back, x)
+        assert torch.equal(spikes, want)
+        for name, grad in gradients.items():
+            assert torch.equal(grads[name], grad)
+    row = snn.export.report(path, node_map={Amplifier: gain})[2]
+    assert (row.node, row.nir, row.here) == ("1", "Amplifier", "Gain")
+
+
+def test_own_neuron_goes_out_as_a_node_of_nir():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.sum = nn.Linear(3, 4), Sum()
+
+        def forward(self, x, total=None):
+            return self.sum(self.fc(x), total)
+
+    torch.manual_seed(1)
+    net, x = Net(), 2 * torch.rand(STEPS, 5, 3)
+    ones = np.ones(4)
+    graph = exported(net, x[0], module_map={Sum: lambda layer: nir.IF(ones, ones, 0 * ones)})
+    assert type(graph.nodes["sum"]) is nir.IF and [*graph.nodes][-1] == "output"
+    want, total = [], None
+    for step in x:
+        spk, total = net(step, total)
+        want.append(spk)
+    back = imported(graph)
+    assert type(back[1]) is snn.Leaky
+    spikes, _ = run(back, x)
+    assert torch.equal(spikes, torch.stack(want)) and 0 < spikes.mean() < 1
+
+
+def test_a_map_takes_precedence():
+    net, x = amplified()
+    doubled = exported(
+        nn.Sequential(net[0], net[2]),
+        x[0],
+        module_map={nn.Linear: lambda layer: nir.Linear(2 * layer.weight.detach().numpy())},
+    )
+    assert type(doubled.nodes["0"]) is nir.Linear
+    np.testing.assert_array_equal(doubled.nodes["0"].weight, 2 * net[0].weight.detach())
+    silent = imported(doubled, node_map={nir.LIF: lambda node: nn.Threshold(9.0, 0.0)})
+    assert type(silent[1]) is nn.Threshold and not silent(x[0]).any()
+
+
+def test_a_recurrent_neuron_is_taken_apart_for_a_map():
+    """The weight of a neuron that a user converts is a layer of its own, one step later."""
+    net = nn.Sequential(snn.RLeaky(0.9, linear_features=3, init_hidden=True, reset_delay=False))
+    graph, seen = exported(net, torch.rand(2, 3)), []
+
+    def convert(node):
+        seen.append(node)
+        return snn.Leaky(0.0, threshold=0.5, init_hidden=True, reset_mechanism="none")
+
+    back = imported(graph, node_map={nir.LIF: convert})
+    assert len(seen) == 1 and type(seen[0]) is nir.LIF
+    weight, bias = net[0].recurrent.weight, net[0].recurrent.bias
+    x, spikes = torch.rand(STEPS, 2, 3), torch.zeros(2, 3)
+    for step in x:
+        spikes = ((step + F.linear(spikes, weight, bias)) > 0.5).float()
+        torch.testing.assert_close(back(step), spikes)
+
+
+@pytest.mark.parametrize(
+    "module_map, error, message",
+    [
+        ([Gain], TypeError, "module_map is .*expected a dict from classes to functions"),
+        ({"Gain": amplifier}, TypeError, "module_map has the key 'Gain'; expected a class derived"),
+        ({nir.LIF: amplifier}, TypeError, "expected a class derived from Module"),
+        ({Gain: 1}, TypeError, r"module_map\[Gain\] is 1; expected a function"),
+        ({Gain: lambda layer: 1}, TypeError, r"module_map\[Gain\] returned a int; expected a nir"),
+    ],
+)
+def test_bad_module_maps(module_map, error, message):
+    net, x = amplified()
+    with pytest.raises(error, match=message):
+        exported(net, x[0], module_map=module_map)
+
+
+@pytest.mark.parametrize(
+    "node_map, error, message",
+    [
+        ([Amplifier], TypeError, "node_map is .*expected a dict from classes to functions"),
+        ({Gain: gain}, TypeError, "node_map has the key .*expected a class derived from NIRNode"),
+        ({nir.Input: gain}, TypeError, "from NIRNode, except NIRGraph, Input, Output"),
+        ({Amplifier: "gain"}, TypeError, r"node_map\[Amplifier\] is 'gain'; expected a function"),
+        ({Amplifier: lambda node: 1}, TypeError, "returned a int for node '1'; expected an nn.Mod"),
+    ],
+)
+def test_bad_node_maps(node_map, error, message):
+    net, x = amplified()
+    graph = exported(net, x[0], module_map={Gain: amplifier})
+    with pytest.raises(error, match=message):
+        imported(graph, node_map=node_map)

@@ -1,8 +1,10 @@
 """The package as it is imported and installed."""
 
+import ast
 import subprocess
 import sys
 from importlib import metadata, resources
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,85 @@ def test_submodules_load_when_first_used():
     assert {"functional", "surrogate", "utils", "spikegen", "Leaky"} <= set(dir(snn))
     with pytest.raises(AttributeError, match="'snntorch' has no attribute 'nothing'"):
         _ = snn.nothing
+
+
+PACKAGE = Path(snn.__file__).parent
+
+
+def modules():
+    """Every module of the package by its name."""
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports():
+    """For each module, which others of the package it imports, also inside functions."""
+    names = dict(modules())
+    graph = {}
+    for name, path in names.items():
+        package = name if path.stem == "__init__" else name.rpartition(".")[0]
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                source = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+                inside = {f"{source}.{alias.name}" for alias in node.names}
+                found |= {source} if inside - names.keys() else set()
+                found |= inside & names.keys()
+        graph[name] = found & names.keys()
+    return graph
+
+
+def circle(graph):
+    """Return the names along a circle of a graph, or None."""
+    path, done = [], set()
+
+    def visit(name):
+        if name in path:
+            return path[path.index(name) :]
+        if name in done:
+            return None
+        path.append(name)
+        found = next(filter(None, map(visit, sorted(graph[name]))), None)
+        path.pop()
+        done.add(name)
+        return found
+
+    return next(filter(None, map(visit, sorted(graph))), None)
+
+
+def part_of(name):
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_imports_are_found():
+    graph = imports()
+    assert "snntorch._neurons.neurons" in graph["snntorch._engine.problem"]  # from ..a.b import c
+    assert "snntorch._engine.memory" in graph["snntorch._network.run"]  # from ..a import b
+    assert "snntorch.spikeplot" in graph["snntorch._network.summary"]  # inside a function
+    assert "snntorch.nir" in graph["snntorch.export_nir"]  # a package
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def test_engine_and_neurons_are_below_the_network():
+    for name, others in imports().items():
+        if part_of(name) in ("_engine", "_neurons"):
+            above = [each for each in others if part_of(each) in ("_network", "nir")]
+            assert not above, f"{name} imports {above}"
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    graph = imports()
+    # The engine and the neurons still import each other: a neuron calls the engine for its step,
+    # and the engine's problem reads a neuron.
+    pair = {"_engine", "_neurons"}
+    for name, others in graph.items():
+        graph[name] = {each for each in others if {part_of(name), part_of(each)} != pair}
+    assert circle(graph) is None
 
 
 def test_metadata():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import snntorch as snn
-from snntorch._engine import pooling
+from snntorch._network import pooling
 
 WINDOWS = {
     "plain": nn.MaxPool2d(2),

@@ -14,6 +14,7 @@ from test_quickstart import ROOT, python_blocks
 from torch import nn
 
 import snntorch as snn
+from snntorch._network import rules
 
 HIDDEN = {"init_hidden": True}
 
@@ -223,6 +224,22 @@ def test_neurons_that_take_whole_sequences():
 
 
 # What it leaves alone --------------------------------------------------------------------------
+
+
+def test_registered_layers_that_take_whole_sequences(monkeypatch):
+    """Seven elements are not zero, and each takes part in two products."""
+
+    class Delayed(nn.Linear):
+        def forward(self, x):
+            assert x.shape == (3, 1, 4)
+            return super().forward(torch.cat((torch.zeros_like(x[:1]), x[:-1])))
+
+    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
+    snn.register_layer(Delayed, "sequence")
+    x = torch.tensor([[[1.0, 0, 1, 0]], [[0.0, 0, 0, 1]], [[1.0, 1, 1, 1]]])
+    table = snn.summary(nn.Sequential(Delayed(4, 2)), x)
+    assert table.num_steps == 3 and table[0].shape == (1, 2)
+    assert table[0].additions == 2 * 7 and table[0].dense == 8
 
 
 def test_nothing_is_changed():

@@ -19,6 +19,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 import snntorch as snn
 from snntorch import surrogate, utils
 from snntorch._engine import backends
+from snntorch._network import rules
+from snntorch.functional import probe
 
 T, B = 5, 3
 
@@ -407,7 +409,22 @@ NETS = {
     ),
     "hook on a layer": (lambda: hooked(2), DENSE, "fold scan step fold scan"),
     "hook on a neuron": (lambda: hooked(1), DENSE, "fold step fold fold scan"),
-    "hooks": (lambda: hooked(1, 2), DENSE, drawing("1 (Leaky)", "2 (Linear)")),
+    "hooks": (lambda: hooked(1, 2), DENSE, "fold step step fold scan"),
+    "hooks on random slopes": (
+        lambda: changed(
+            nn.Sequential(*(with_neuron(spike_grad="SSO") for _ in range(2))),
+            lambda net: net[0][1].register_forward_hook(lambda *call: None),
+        ),
+        DENSE,
+        drawing("0.1 (Leaky)", "1.1 (Leaky)"),
+    ),
+    "forwards replaced": (
+        lambda: changed(
+            between(), lambda net: [setattr(net[i], "forward", torch.sin) for i in (0, 2)]
+        ),
+        DENSE,
+        drawing("0 (Linear)", "2 (Linear)"),
+    ),
     "hook on a sequential": (
         lambda: changed(
             nn.Sequential(linear(), with_neuron()),
@@ -432,6 +449,13 @@ NETS = {
         lambda: changed(between(), lambda net: parametrizations.spectral_norm(net[2])),
         DENSE,
         "fold scan step scan",
+    ),
+    "spectral norms": (
+        lambda: changed(
+            between(), lambda net: [parametrizations.spectral_norm(net[i]) for i in (0, 2)]
+        ),
+        DENSE,
+        "step scan step scan",
     ),
     "parametrised layer": (lambda: parametrised(Double()), DENSE, "fold scan fold scan"),
     "parametrised at random": (lambda: parametrised(nn.Dropout()), DENSE, "fold scan step scan"),
@@ -517,6 +541,27 @@ def test_hooks_see_every_step_in_order():
     torch.testing.assert_close(got, seen)
 
 
+def test_monitors_step_their_own_layers_alone():
+    net, x = between(nn.Tanh(), lif()).double(), firing(T, *DENSE)
+    assert [stage.how for stage in snn.explain(net, x)] == ["fold", "scan"] * 3
+    recorded = []
+    for way in (snn.unroll, loop):
+        own, records = copy.deepcopy(net), []
+        spikes = probe.OutputMonitor(own[1], snn.Leaky)
+        membranes = probe.AttributeMonitor("mem", False, own[3], snn.Leaky)
+        plan = snn.explain(own, x)
+        assert [stage.how for stage in plan] == ["fold", "step", "fold", "step", "fold", "scan"]
+        assert {plan[1].reason, plan[3].reason} == {"has hooks"}
+        for monitor in (spikes, membranes):
+            monitor.clear_recorded_data()
+            records.append(monitor.records)
+        out = way(own, x)
+        recorded.append([out, *map(torch.stack, records)])
+    for got, want in zip(*recorded, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+        assert got.shape[0] == T and got.any()
+
+
 def test_hooks_beside_a_neuron_that_takes_whole_sequences():
     parts = nn.Linear(4, 3), snn.StateLeaky(0.9, 3, output=False), nn.Linear(3, 2)
     net, x, seen = nn.Sequential(*parts), torch.rand(T, 2, 4), []
@@ -548,6 +593,217 @@ def test_results_keep_their_structure():
     assert nothing == [None, None]
     assert [len(step) for step in uneven] == [1, 2]
     assert sometimes[0] is None and sometimes[1].equal(x[1])
+
+
+# Layers of a user's own ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """What a test registers is forgotten afterwards."""
+    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
+
+
+class Counting(nn.Module):
+    """Counts its calls and keeps the shape of their input."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.shapes = nn.Parameter(torch.linspace(0.5, 1.5, 4)), []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape))
+        return self.body(x)
+
+
+class Normalize(Counting):
+    def body(self, x):
+        return self.weight * x / (1 + x.norm(dim=-1, keepdim=True))
+
+
+class Center(Counting):
+    def body(self, x):
+        return self.weight * (x - x.mean(0))
+
+
+class Differences(Counting):
+    """A convolution over time."""
+
+    def body(self, x):
+        return self.weight * (x - 0.5 * torch.cat((torch.zeros_like(x[:1]), x[:-1])))
+
+
+class Plain(Normalize):
+    def extra_repr(self):
+        return "plain"
+
+
+class Doubled(Normalize):
+    def body(self, x):
+        return 2 * super().body(x)
+
+
+class Block(nn.Sequential):
+    pass
+
+
+def calls(net, x, num_steps=None):
+    net[2].shapes.clear()
+    snn.unroll(net, x, num_steps)
+    return net[2].shapes
+
+
+def test_registered_stateless_layer_is_called_once(registry):
+    net, x = between(Normalize()).double(), firing(T, *DENSE)
+    assert [stage.how for stage in snn.explain(net, x)][2] == "step"
+    assert calls(net, x) == [DENSE] * T
+    snn.register_layer(Normalize, "stateless")
+    assert [stage.how for stage in snn.explain(net, x)] == ["fold", "scan", "fold", "fold", "scan"]
+    assert calls(net, x) == [(T * B, 4)]
+    assert_same(net, x)
+    first = nn.Sequential(nn.Identity(), nn.Identity(), Normalize(), lif()).double()
+    assert calls(first, x[0], T) == [DENSE]  # hoisted
+    assert_same(first, x[0], T)
+
+
+def test_registered_dims_let_time_take_the_place_of_a_missing_batch(registry):
+    snn.register_layer(Normalize, "stateless", dims=1)
+    net = between(Normalize()).double()
+    for shape, seen in (((4,), (T, 4)), (DENSE, (T * B, 4))):
+        x = firing(T, *shape)
+        assert calls(net, x) == [seen]
+        assert_same(net, x)
+
+
+def test_registered_batch_layer_keeps_its_batch(registry):
+    snn.register_layer(Center, "batch")
+    net, x = between(Center(), linear(), Center()).double(), firing(T, *DENSE)
+    plan = snn.explain(net, x)
+    assert [stage.how for stage in plan] == ["fold", "scan", "step", "fold", "step", "fold", "scan"]
+    assert plan[2].reason == "depends on the whole batch"
+    assert calls(net, x) == [DENSE] * T
+    assert_same(net, x)
+    assert_same(net, x[0], T)
+
+
+def test_registered_sequence_layer_is_called_once(registry):
+    """Against the sum that the convolution is, worked out step by step."""
+    snn.register_layer(Differences, "sequence")
+    net, x = between(Differences()).double(), firing(T, *DENSE).requires_grad_()
+    assert [stage.how for stage in snn.explain(net, x)] == ["fold", "scan", "whole", "fold", "scan"]
+    assert calls(net, x) == [(T, *DENSE)]
+    outs = []
+    for way in (snn.unroll, None):
+        utils.reset(net)
+        if way is not None:
+            out = way(net, x)
+        else:
+            steps, before = [], torch.zeros((), dtype=torch.float64)
+            for x_t in x:
+                now = net[1](net[0](x_t))
+                steps.append(net[4](net[3](net[2].weight * (now - 0.5 * before))))
+                before = now
+            out = torch.stack(steps)
+        weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+        grads = torch.autograd.grad((out * weights).sum(), [x, *net.parameters()])
+        outs.append((out, *grads))
+    assert outs[0][0].any() and outs[0][1].any()
+    torch.testing.assert_close(outs[0], outs[1], rtol=1e-12, atol=1e-12)
+    with pytest.raises(TypeError, match=r"Differences takes a whole sequence .* step by step"):
+        snn.unroll(SkipSequential(Differences().double()), x)
+
+
+def test_subclasses_that_override_nothing_keep_the_rule(registry):
+    class MyLinear2(nn.Linear):
+        def __init__(self, size):
+            super().__init__(size, size)
+
+    class OtherWeight(nn.Linear):
+        @property
+        def in_features(self):
+            return 4
+
+        @in_features.setter
+        def in_features(self, value):
+            pass
+
+        def _load_from_state_dict(self, *args):
+            super()._load_from_state_dict(*args)
+
+    snn.register_layer(Normalize, "stateless")
+    for layer, how in (
+        (MyLinear2(4), "fold"),
+        (MyLinear(4, 4), "step"),
+        (OtherWeight(4, 4), "step"),
+        (Plain(), "fold"),
+        (Doubled(), "step"),
+    ):
+        net, x = between(layer).double(), firing(T, *DENSE)
+        assert snn.explain(net, x)[2].how == how
+        assert_same(net, x)
+    snn.register_layer(Doubled, "stateless")
+    assert snn.explain(between(Doubled()), x.float())[2].how == "fold"
+
+
+def test_parts_of_a_registered_layer_keep_their_rules(registry):
+    snn.register_layer(Block, "stateless")
+    net, x = between(Block(linear(), batch_norm())).double(), firing(T, *DENSE)
+    plan = snn.explain(net, x)
+    assert plan[2].how == "step" and plan[2].reason.startswith("normalises each step")
+    assert_same(net, x)
+    net = trained(net)
+    assert snn.explain(net, x)[2].how == "fold"
+    assert_same(net, x)
+    dropout = nn.Sequential(Block(nn.Dropout(0.5)))
+    assert snn.explain(dropout, torch.ones(*DENSE), T)[0].reason == "draws anew at each step"
+    with pytest.raises(TypeError, match=r"layer 2 \(Block\) is registered .* Leaky in it"):
+        snn.unroll(between(Block(linear(), lif())).double(), x)
+
+
+@pytest.mark.parametrize("layer, rule", [(Center, "sequence"), (Normalize, "stateless")])
+def test_a_layer_that_breaks_its_rule_is_named(registry, layer, rule):
+    class Pools(layer):
+        def forward(self, x):
+            return x.mean(0, keepdim=True)
+
+    class Pair(layer):
+        def forward(self, x):
+            return x, x
+
+    for cls, returned in ((Pools, r"shape \(1, "), (Pair, "a tuple")):
+        snn.register_layer(cls, rule)
+        net = nn.Sequential(linear(), cls())
+        with pytest.raises(ValueError, match=rf"layer 1 \({cls.__name__}\) .* returned {returned}"):
+            snn.unroll(net, torch.rand(T, *DENSE))
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (("Linear", "stateless"), TypeError, "cls is 'Linear'; expected a class"),
+        ((nn.Linear(1, 1), "stateless"), TypeError, r"cls is Linear\(.*expected a class"),
+        ((int, "stateless"), TypeError, "cls is <class 'int'>"),
+        (
+            (nn.Sequential, "stateless"),
+            TypeError,
+            "cls is Sequential; expected the class",
+        ),
+        ((snn.Leaky, "stateless"), TypeError, "cls is Leaky; expected the class of a layer"),
+        (
+            (Center, "fold"),
+            ValueError,
+            "rule is 'fold'; expected one of 'stateless', 'batch'",
+        ),
+        ((Center, "batch", 1), ValueError, "dims is 1 with rule='batch'; only 'stateless'"),
+        ((Center, "stateless", -1), ValueError, "dims is -1; expected an integer of at least 0"),
+        ((Center, "stateless", 1.5), TypeError, "dims is 1.5; expected an integer"),
+    ],
+)
+def test_bad_rules(registry, arguments, error, message):
+    before, (cls, rule, *dims) = dict(rules._RULES), arguments
+    with pytest.raises(error, match=message):
+        snn.register_layer(cls, rule, **({"dims": dims[0]} if dims else {}))
+    assert before == rules._RULES
 
 
 # Once, not T times ---------------------------------------------------------------------------
@@ -876,5 +1132,5 @@ def test_compiles_as_one_graph():
 
 def test_import_stays_cheap():
     code = "import sys, snntorch as snn; assert '{}' not in sys.modules; snn.unroll"
-    subprocess.run([sys.executable, "-c", code.format("snntorch._engine.unroll")], check=True)
+    subprocess.run([sys.executable, "-c", code.format("snntorch._network.unroll")], check=True)
     assert {"unroll", "Unroll", "explain", "use_backend"} <= set(dir(snn)) & set(snn.__all__)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._checks import check_count
 from .._torch import found
-from ..utils import _count
 
 __all__ = [
     "LossFunctions",
@@ -30,7 +30,7 @@ def _check_population(population_code: bool, num_classes: int | bool) -> int:
     if not population_code:
         return 0
     try:
-        return _count("num_classes", num_classes, 1)
+        return check_count("num_classes", num_classes, 1)
     except (TypeError, ValueError):
         raise ValueError(
             f"num_classes is {num_classes!r}, but population_code=True needs the number of "

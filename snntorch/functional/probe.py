@@ -2,8 +2,8 @@
 
 A monitor hooks onto all layers of a type, however deep in a network, and keeps one record per
 call of each: with a network that is called once per time step, one per step. Under
-:func:`snntorch.unroll` a layer that is monitored runs step by step, so that the records are the
-same.
+:func:`snntorch.unroll` a layer that is monitored runs step by step, and each layer has the same
+records; those of the first layer come before those of the second.
 """
 
 from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._checks import check_integer
 from .._torch import finite, is_written_out
-from ..utils import _integer
 
 __all__ = ["StateQuant", "state_quant"]
 
@@ -162,7 +162,7 @@ class state_quant:
         upper_limit: float = 0.2,
         multiplier: float | None = None,
     ) -> None:
-        num_bits = _integer("num_bits", num_bits, "an integer from 1 to 24")
+        num_bits = check_integer("num_bits", num_bits, "an integer from 1 to 24")
         if not 1 <= num_bits <= 24:
             raise ValueError(f"num_bits is {num_bits}; expected an integer from 1 to 24.")
         if isinstance(threshold, Tensor) and threshold.numel() != 1:

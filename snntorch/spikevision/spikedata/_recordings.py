@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ... import spikegen
-from ...utils import _count
+from ..._checks import check_count
 
 Transform = Callable[[Any], Any]
 
@@ -51,8 +51,8 @@ class Recordings(Dataset[tuple[Any, ...]]):
         dt: int,
         ds: int = 1,
     ) -> None:
-        self.num_steps = _count("num_steps", num_steps, 1)
-        self.dt, self.ds = _count("dt", dt, 1), _count("ds", ds, 1)
+        self.num_steps = check_count("num_steps", num_steps, 1)
+        self.dt, self.ds = check_count("dt", dt, 1), check_count("ds", ds, 1)
         self.transform, self.target_transform = transform, target_transform
         name = type(self).__name__
         try:

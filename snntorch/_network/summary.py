@@ -1,4 +1,4 @@
-"""A network in one look: sizes, firing rates, operations and energy of each layer."""
+"""A network at a glance: sizes, firing rates, operations and energy of each layer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import utils
-from ._engine.unroll import Unroll, _check, _restore, _states_of
-from ._layers.graded_spikes import GradedSpikes
-from ._neurons.associative import AssociativeLeaky
-from ._neurons.leakyparallel import LeakyParallel
-from ._neurons.neurons import SpikingNeuron
-from ._neurons.recurrent import RecurrentLIF
-from ._neurons.sequence import WholeSequence
-from ._neurons.slstm import SLSTM
-from ._neurons.stateleaky import StateLeaky
+from .. import utils
+from .._layers.graded_spikes import GradedSpikes
+from .._neurons.associative import AssociativeLeaky
+from .._neurons.leakyparallel import LeakyParallel
+from .._neurons.neurons import SpikingNeuron
+from .._neurons.recurrent import RecurrentLIF
+from .._neurons.slstm import SLSTM
+from .._neurons.stateleaky import StateLeaky
+from .._table import table
+from .graph import restore, states_of
+from .rules import takes_sequences
+from .unroll import Unroll, check_call
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,7 +156,7 @@ def _one_to_one(layer: nn.Module) -> bool:
 @contextmanager
 def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
     """Leave states, buffers and random numbers as they are."""
-    states = _states_of(net)
+    states = states_of(net)
     buffers = [
         (part._buffers, name, buffer, buffer.clone())
         for part in net.modules()
@@ -167,7 +169,7 @@ def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
     finally:
         for owner, name, buffer, before in buffers:
             owner[name] = buffer.copy_(before)
-        _restore(states)
+        restore(states)
 
 
 # The table -------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ class Summary(tuple[Row, ...]):
 
     def __str__(self) -> str:
         head = ("layer", "class", "output", "parameters", "neurons", "rate", "silent", "saturated")
-        table: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
+        lines: list[tuple[str, ...]] = [(*head, "synaptic ops", "dense MACs", "energy")]
         for row in self:
             shape = "x".join(map(str, row.shape or ()))
             rate = "" if row.rate is None else f"{row.rate:.4f}"
@@ -281,12 +283,12 @@ class Summary(tuple[Row, ...]):
             sizes = [_number(row.parameters or None), _number(row.neurons), rate]
             sizes += [_number(row.silent), _number(row.saturated)]
             work = [_number(row.operations) or unknown, _number(row.dense) or unknown]
-            table.append((row.path, row.name, shape, *sizes, *work, _joules(row.energy)))
+            lines.append((row.path, row.name, shape, *sizes, *work, _joules(row.energy)))
         columns = ("parameters", "neurons", "silent", "saturated", "operations", "dense")
         totals = {name: _number(self.total(name)) for name in columns}
         sums = [totals["parameters"], totals["neurons"], "", totals["silent"], totals["saturated"]]
         work = [totals["operations"], totals["dense"], _joules(self.total("energy"))]
-        table.append(("total", "", "", *sums, *work))
+        lines.append(("total", "", "", *sums, *work))
         notes = [
             f"Operations and energy are for one sample, the mean of {self.batch}: synaptic ones "
             f"over {self.num_steps} time steps,",
@@ -298,7 +300,7 @@ class Summary(tuple[Row, ...]):
         if self.uncounted:
             names = (row.path or row.name for row in self if row.path in self.uncounted)
             notes.append(f"Operations are not known for {', '.join(names)}.")
-        return "\n".join([utils._table(table, left=3), "", *notes])
+        return "\n".join([table(lines, left=3), "", *notes])
 
     __repr__ = __str__
 
@@ -309,7 +311,7 @@ class Summary(tuple[Row, ...]):
         :returns: the axes.
         :raises ValueError: if ``axes`` are not two.
         """
-        from . import spikeplot
+        from .. import spikeplot
 
         rates, work = axes = spikeplot._panels(axes, 2, sharex=False)
         firing = [row for row in self if row.rate is not None]
@@ -398,11 +400,11 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     Energies are those of M. Horowitz, *Computing's energy problem (and what we can do about it)*,
     ISSCC 2014.
     """
-    steps = _check(net, x, num_steps, None)
+    steps = check_call(net, x, num_steps, None)
     if not x.dim() or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
     unrolls = [part for part in net.modules() if isinstance(part, Unroll)]
-    at_once = bool(unrolls) or any(isinstance(part, WholeSequence) for part in net.modules())
+    at_once = bool(unrolls) or any(map(takes_sequences, net.modules()))
     if at_once:
         num_steps = unrolls[0].num_steps if unrolls else None
         steps = num_steps or len(x)
@@ -414,7 +416,7 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
             if _rule(part):
                 hook = _watch_weights(records[path])
                 handles.append(part.register_forward_hook(hook, with_kwargs=True))
-        over_time = isinstance(layer, WholeSequence) or (at_once and not unrolls)
+        over_time = takes_sequences(layer) or (at_once and not unrolls)
         hook = _watch(records[path], over_time)
         handles.append(layer.register_forward_hook(hook, with_kwargs=True))
     try:

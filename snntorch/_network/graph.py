@@ -1,0 +1,41 @@
+"""Walk through a network: its layers in order, and its modules with states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from .._checks import check_net
+from .._neurons.states import Stateful
+from .._torch import touched
+
+
+def layers(net: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Take sequential containers apart; give each layer with its path."""
+    if type(net) is not nn.Sequential or touched(net):
+        yield path, net
+        return
+    for name, child in net._modules.items():  # named_children() leaves out repetitions
+        yield from layers(child, f"{path}.{name}" if path else name)
+
+
+def stateful(net: nn.Module) -> Iterator[Stateful]:
+    """Give the modules of a network that have states."""
+    check_net(net)
+    return (module for module in net.modules() if isinstance(module, Stateful))
+
+
+States = list[tuple[Stateful, dict[str, Any]]]
+
+
+def states_of(net: nn.Module) -> States:
+    """Return the states of a network, for :func:`restore`."""
+    return [(each, dict(each._kept())) for each in stateful(net)]
+
+
+def restore(kept: States) -> None:
+    """Give modules the states back that they had."""
+    for module, states in kept:
+        module._kept().update(states)

@@ -1,0 +1,198 @@
+"""Run a network over many time steps, and explain how."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+from warnings import warn
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .. import utils
+from .._checks import check_integer, check_net
+from .._engine import backends
+from .._neurons.sequence import WholeSequence
+from .graph import restore, states_of
+from .plan import Plan, Stage, make_plan
+from .run import pose, run
+
+
+def check_call(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None) -> int:
+    """Return the number of time steps, or raise."""
+    check_net(net)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
+    if x.is_nested:
+        raise TypeError(
+            "x is a nested tensor; pad its sequences to one length, for example by "
+            "torch.nested.to_padded_tensor, with time first"
+        )
+    backends.check(backend)
+    if num_steps is None:
+        num_steps = x.shape[0] if x.dim() else 0
+        given = f"x of shape {tuple(x.shape)} holds no time step"
+    else:
+        num_steps = check_integer("num_steps", num_steps)
+        given = f"num_steps={num_steps}"
+        if x.dim() > 2 and x.shape[0] == num_steps:
+            warn(
+                f"num_steps={num_steps} is also the first dimension of x, {tuple(x.shape)}: with "
+                "num_steps, x is one batch shown at every step; leave num_steps out if x has time",
+                stacklevel=3,
+            )
+    if num_steps < 1:
+        raise ValueError(f"{given}; at least one time step is needed")
+    return num_steps
+
+
+def unroll(
+    net: nn.Module,
+    x: Tensor,
+    num_steps: int | None = None,
+    *,
+    reset: bool = True,
+    backend: str | None = None,
+) -> Any:
+    r"""Run a network over many time steps at once.
+
+    It gives what a loop gives that calls the network at each step,
+
+    .. math:: Y[t] = \mathrm{net}(X[t]), \qquad 0 \le t < T ,
+
+    stacked over time, with the same gradients and the same final states, only faster.
+
+    :param net: a neuron, an ``nn.Sequential``, nested or not, or any other module, which is then
+        called step by step
+    :param x: input ``[T, B, ...]``, time first; with ``num_steps``, one batch ``[B, ...]`` that is
+        shown at every step
+    :param num_steps: number of time steps :math:`T` of an input that does not change; default
+        None, the input has a time dimension
+    :param reset: start from reset neurons; False to go on from the states of the last call, or
+        from those set by hand, with their gradient
+    :param backend: what runs the neurons; default None, the fastest that can
+    :returns: what one step returns, in the same structure, with tensors stacked to ``[T, B, ...]``
+        and anything else as a list over time
+    :raises TypeError: ``x`` is no tensor, ``num_steps`` no integer, or a neuron amid other layers
+        would pass on its states (it needs ``init_hidden=True``)
+    :raises ValueError: no time step, an unknown backend, or a chosen one that cannot run a neuron
+
+    If anything is raised, all neurons keep the states that they had. Layers that work in place
+    leave ``x`` as it is where they run over all steps at once. A ``spike_grad``, a ``state_quant``
+    and a parametrization are taken to be functions, which draw no random numbers.
+    """
+    steps = check_call(net, x, num_steps, backend)
+    return through_time(net, x, steps, static=num_steps is not None, reset=reset, backend=backend)
+
+
+def through_time(
+    net: nn.Module,
+    x: Tensor,
+    num_steps: int,
+    *,
+    static: bool,
+    reset: bool = True,
+    backend: str | None = None,
+) -> Any:
+    """:func:`unroll` for a caller that has checked the arguments and knows what has time."""
+    plan, kept = make_plan(net, static), states_of(net)
+    try:
+        if reset:
+            utils.reset(net)
+        return run(plan, x, num_steps, static, backend)
+    except BaseException:
+        restore(kept)
+        raise
+
+
+def explain(
+    net: nn.Module, x: Tensor, num_steps: int | None = None, *, backend: str | None = None
+) -> Plan:
+    """Tell what :func:`unroll` does with each layer of a network, and why it is not faster.
+
+    ``print(snn.explain(net, x))`` shows a table. To learn the shapes, it runs one step of the
+    layers before the last neuron; states, buffers and random numbers are as before, but hooks
+    see that step.
+
+    :param net: as for :func:`unroll`
+    :param x: likewise
+    :param num_steps: likewise
+    :param backend: likewise
+    :returns: one :class:`Stage` for each layer
+    :raises TypeError: as :func:`unroll`
+    :raises ValueError: as :func:`unroll`
+    """
+    num_steps, static = check_call(net, x, num_steps, backend), num_steps is not None
+    plan, kept, step = make_plan(net, static), states_of(net), x if static else x[0]
+    last = max((i for i, stage in enumerate(plan) if stage.how == "scan"), default=-1)
+    stages = list(plan)
+    try:
+        utils.reset(net)
+        with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
+            for i, stage in enumerate(plan[: last + 1]):
+                if stage.how == "scan":
+                    over_time = step if static else step.expand(num_steps, *step.shape)
+                    layer: Any = stage.module
+                    posed = pose(layer, over_time, num_steps, static)
+                    name, reason = backends.choose(posed, backend)
+                    stages[i] = replace(stage, backend=name, reason=reason)
+                if i < last:
+                    step = _without_traces(stage, step, num_steps)
+                static = static and stage.how == "hoist"
+    finally:
+        restore(kept)
+    return Plan(stages)
+
+
+def _without_traces(stage: Stage, x: Any, num_steps: int) -> Any:
+    """Run one step of a layer, and leave its buffers and the input as they are."""
+    layer = stage.module
+    if isinstance(layer, WholeSequence):
+        return layer(x[None])[0]
+    whole = stage.how == "whole"  # such a layer may need all steps
+    x = x.expand(num_steps, *x.shape) if whole else x
+    x = x.clone() if isinstance(x, Tensor) else x
+    if any(isinstance(part, torch.jit.ScriptModule) for part in layer.modules()):
+        return deepcopy(layer)(x)  # its buffers cannot be replaced
+    buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
+    out = functional_call(layer, buffers, (x,))
+    return out[0] if whole else out
+
+
+class Unroll(nn.Module):
+    """:func:`unroll` as a module: a network that runs over many time steps at each call.
+
+    What is to see whole sequences, such as ``DistributedDataParallel`` or ``torch.compile``, is
+    put around it.
+
+    :param net: as for :func:`unroll`, and so are the others
+    :param num_steps: number of time steps of an input that does not change
+    :param reset: start every call from reset neurons
+    :param backend: what runs the neurons
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_steps: int | None = None,
+        *,
+        reset: bool = True,
+        backend: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.net, self.num_steps = net, num_steps
+        self.reset, self.backend = reset, backends.check(backend)
+
+    def forward(self, x: Tensor) -> Any:
+        """Run all time steps.
+
+        :param x: input ``[T, B, ...]``, or ``[B, ...]`` with ``num_steps``
+        :returns: what :func:`unroll` returns
+        """
+        return unroll(self.net, x, self.num_steps, reset=self.reset, backend=self.backend)
+
+    def extra_repr(self) -> str:
+        """Return the settings as ``print`` shows them."""
+        return f"num_steps={self.num_steps}, reset={self.reset}, backend={self.backend!r}"
