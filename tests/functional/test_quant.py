@@ -5,20 +5,20 @@ import math
 import pickle
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import TESTS
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 import snntorch.functional as SF
 from snntorch.functional.quant import StateQuant, state_quant
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
+GOLDEN = np.load(TESTS / "golden" / "functional.npz")
 ENTRIES = {
     k: meta["kwargs"]
     for k in range(int(GOLDEN["count"]))

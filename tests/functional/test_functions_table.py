@@ -5,25 +5,22 @@ a reason that ``REASONS`` names, and then is what functions_reference.py works o
 documentation.
 """
 
-import importlib.util
 import json
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from functions_reference import Random, Refused, exactly, right
+from project import TESTS, load_script
 
 from snntorch import spikegen
 from snntorch.functional import acc, loss, reg
 
-GOLDEN = Path(__file__).parent / "golden"
-spec = importlib.util.spec_from_file_location("recorder", GOLDEN / "record_functions.py")
-recorder = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(recorder)
+GOLDEN = TESTS / "golden"
+recorder = load_script(GOLDEN / "record_functions.py")
 
 FILE = np.load(GOLDEN / "functions.npz")
 NUMBERS = np.split(FILE["numbers"], FILE["ends"][:-1])

@@ -1,13 +1,11 @@
 """What the pictures hold, how they look, and what happens without matplotlib."""
 
-import importlib.util
 import itertools
 import math
 import subprocess
 import sys
 import types
 from collections import Counter
-from pathlib import Path
 
 import matplotlib
 
@@ -19,22 +17,13 @@ import pytest
 import torch
 from matplotlib.animation import ArtistAnimation
 from matplotlib.testing.compare import compare_images
+from project import ROOT, load_script
 from torch import nn
 
 import snntorch as snn
 import snntorch.spikeplot as splt
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def load_gallery():
-    spec = importlib.util.spec_from_file_location("gallery", ROOT / "docs" / "gallery.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-gallery = load_gallery()
+gallery = load_script(ROOT / "docs" / "gallery.py")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The first images of the IDX files at hand, over and over where there are too few."""
+"""The first digits that come with the examples, over and over where there are too few."""
 
 import gzip
 import os
@@ -9,20 +9,16 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-PROJECT = Path(__file__).resolve().parents[3]
+DIGITS = Path(__file__).resolve().parents[4] / "examples" / "data" / "mnist"
 
 
 class MNIST(Dataset):
-    name = "mnist"
-
     def __init__(self, root, train=True, transform=None, target_transform=None, download=False):
         self.transform, self.target_transform = transform, target_transform
-        full = PROJECT.parent / "shared" / "data" / self.name
-        folder = full if full.is_dir() else PROJECT / "examples" / "data" / "mnist"
         part = "train" if train else "t10k"
 
         def read(name, header):
-            content = gzip.decompress((folder / f"{part}-{name}-ubyte.gz").read_bytes())
+            content = gzip.decompress((DIGITS / f"{part}-{name}-ubyte.gz").read_bytes())
             return torch.tensor(np.frombuffer(content, np.uint8, offset=header))
 
         labels = read("labels-idx1", 8).long()
@@ -44,4 +40,4 @@ class MNIST(Dataset):
 
 
 class FashionMNIST(MNIST):
-    name = "fashion-mnist"
+    """The same digits: the pages train on clothes as they do on digits."""

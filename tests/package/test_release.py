@@ -1,6 +1,5 @@
 """What `make release-check` looks at, and the source of snntorch-ipu."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -8,23 +7,14 @@ import sys
 import tarfile
 import zipfile
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from project import ROOT, load_script
 
 pytestmark = pytest.mark.skipif(not (ROOT / "snntorch").is_dir(), reason="needs the source")
 
 
-def tool(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-check = tool("release_check")
+check = load_script(ROOT / "tools" / "release_check.py")
 
 
 @pytest.fixture
@@ -100,7 +90,7 @@ def test_a_broken_link_is_found(tree, monkeypatch):
 
 
 def test_the_source_of_snntorch_ipu(tmp_path):
-    tool("ipu_wheel").write_source(tmp_path)
+    load_script(ROOT / "tools" / "ipu_wheel.py").write_source(tmp_path)
     text = (tmp_path / "pyproject.toml").read_text()
     assert 'name = "snntorch-ipu"' in text
     assert text.count('"snntorch-ipu[') == 2 and '"snntorch[' not in text

@@ -2,9 +2,9 @@
 
 import importlib
 import inspect
-from pathlib import Path
 
 import pytest
+from project import TESTS
 from torch import nn
 
 import snntorch as snn
@@ -19,7 +19,7 @@ def read(text):
             yield module, line
 
 
-FACTS = list(read((Path(__file__).parent / "signatures.txt").read_text()))
+FACTS = list(read((TESTS / "data" / "signatures.txt").read_text()))
 
 
 def find(module, path):

@@ -14,25 +14,24 @@ import sys
 import threading
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import fake_poptorch
 import pytest
 import torch
 from models import MODELS
+from project import ROOT, TESTS
 from torch import nn
 
 import snntorch as snn
 from snntorch import functional as SF
 from snntorch import surrogate
 
-ROOT = Path(__file__).resolve().parent.parent
 T, B, CLASSES = 3, 2, 4
 _B = {"beta": 0.9}
 
 # Operations that poptorch 3.4 has handlers for, by their names in its graphs.
-HANDLED = set((ROOT / "tests" / "poptorch34_aten_handlers.txt").read_text().split())
+HANDLED = set((TESTS / "data" / "poptorch34_aten_handlers.txt").read_text().split())
 # How the recorder names what stands there under another name, or computes nothing.
 HANDLED |= {"_to_copy", "lift_fresh_copy"}
 
@@ -409,7 +408,7 @@ def test_an_imported_poptorch_changes_no_default(monkeypatch):
         "import fake_poptorch, sys; sys.modules['poptorch'] = fake_poptorch; import snntorch\n"
         "print(snntorch.Leaky(beta=0.9).spike_grad, snntorch.ipu.is_enabled())"
     )
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, TESTS / "helpers")))}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )

@@ -1,16 +1,15 @@
 """Subclasses that override a part of the step, against recordings of 1.0.0, and what runs them."""
 
-from pathlib import Path
-
 import numpy as np
 import overridden
 import pytest
 import torch
+from project import TESTS
 
 import snntorch as snn
 from snntorch import utils
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "overrides.npz")
+GOLDEN = np.load(TESTS / "golden" / "overrides.npz")
 
 
 @pytest.fixture(params=overridden.cases(), ids="-".join)

@@ -3,24 +3,25 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-COMPAT = Path(__file__).parent / "compat"
+from project import TESTS
+
+COMPAT = TESTS / "compat"
 
 # What 1.0.0 gets wrong is numbered, and then what code written for it relies on.
 WRONG, KEPT = set(range(1, 43)), set(range(50, 66))
 
 
 def test_every_row_has_a_test():
-    folders = {"compat": set(), "kept": set(), ".": set()}
+    folders = {"compat": set(), "kept": set(), "neurons": set()}
     for folder, rows in folders.items():
         for path in (COMPAT.parent / folder).glob("test_*.py"):
             found = re.findall(r"^def test_(?:row_(\d\d)_)?", path.read_text(), re.MULTILINE)
-            assert folder == "." or "" not in found, path
+            assert folder == "neurons" or "" not in found, path
             rows.update(int(row) for row in found if row)
     assert folders["compat"] == WRONG
     # What surrounds a fix is kept too.
-    assert (folders["kept"] | folders["."]) - WRONG == KEPT
+    assert (folders["kept"] | folders["neurons"]) - WRONG == KEPT
 
 
 def prove(tmp_path, tests):

@@ -11,13 +11,12 @@ import re
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from project import ROOT, TESTS
 
-ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT.parent / "shared" / "seeds"
-STANDINS = ROOT / "tests" / "standins"
+STANDINS = TESTS / "helpers" / "standins"
 
 # What is not run: by page a number, the start of a hash, and why; * is the whole page.
 LEFT_OUT = """
@@ -145,7 +144,7 @@ OUT = left_out()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not SEEDS.is_dir(), reason="not run: the pages are not there"),
+    pytest.mark.skipif(not SEEDS.is_dir(), reason=f"not run: the pages are not in {SEEDS}"),
 ]
 
 

@@ -1,13 +1,13 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from project import TESTS
 
 import snntorch.functional as SF
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
+GOLDEN = np.load(TESTS / "golden" / "functional.npz")
 ENTRIES = {
     k: meta["kwargs"]
     for k in range(int(GOLDEN["count"]))

@@ -1,12 +1,12 @@
 """The step-wise traces recorded from the published release 1.0.0."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import reference
 import torch
+from project import TESTS
 from slopes import SLOPES
 from torch.nn import functional as F
 
@@ -14,7 +14,7 @@ import snntorch as snn
 from snntorch import surrogate
 from snntorch.functional import quant
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 CASES = sorted(path.stem for path in GOLDEN.glob("*-*.npz"))
 
 # The recorder's names of surrogates: factory and parameters.

@@ -1,12 +1,12 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import TESTS
 
 from snntorch import spikegen
 
@@ -839,7 +839,7 @@ def test_wrong_frames():
 
 # What 1.0.0 computed -------------------------------------------------------------------------
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
+GOLDEN = np.load(TESTS / "golden" / "functional.npz")
 ENTRIES = {
     k: meta
     for k in range(int(GOLDEN["count"]))

@@ -1,13 +1,13 @@
 import json
 import math
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import TESTS
 
 import snntorch.functional as SF
 
@@ -33,7 +33,7 @@ CROSS_ENTROPY = [
 PER_STEP = [SF.ce_rate_loss, SF.mse_membrane_loss]
 SHARED_MEAN = [loss for loss in LOSSES if loss is not SF.ce_temporal_loss]
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "functional.npz")
+GOLDEN = np.load(TESTS / "golden" / "functional.npz")
 ENTRIES = {
     k: meta
     for k in range(int(GOLDEN["count"]))

@@ -4,13 +4,13 @@ import copy
 import io
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from project import TESTS
 from torch import nn
 
 import snntorch as snn
@@ -18,7 +18,7 @@ from snntorch import utils
 from snntorch._engine import backends
 from snntorch._neurons.sequence import linear_scan
 
-GOLDEN = Path(__file__).parent / "golden" / "sequences"
+GOLDEN = TESTS / "golden" / "sequences"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.npz"))
 B, N = 3, 5
 

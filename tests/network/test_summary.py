@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from test_quickstart import ROOT, python_blocks
+from project import ROOT, python_blocks
 from torch import nn
 
 import snntorch as snn

@@ -2,13 +2,13 @@
 
 import doctest
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from project import ROOT
 from torch import nn
 
 import snntorch as snn
@@ -358,6 +358,6 @@ def test_wrong_targets():
 
 
 def test_the_examples_of_the_documentation():
-    page = Path(__file__).parent.parent / "docs" / "functional.rst"
+    page = ROOT / "docs" / "functional.rst"
     failed, tried = doctest.testfile(str(page), module_relative=False)
     assert tried > 15 and failed == 0

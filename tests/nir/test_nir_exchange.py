@@ -14,6 +14,7 @@ import nir_euler
 import numpy as np
 import pytest
 import torch
+from project import TESTS
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize, prune
@@ -21,7 +22,7 @@ from torch.nn.utils import parametrize, prune
 import snntorch as snn
 from snntorch import import_nir, surrogate, utils
 
-DATA = Path(__file__).parent / "data" / "nir"
+DATA = TESTS / "data" / "nir"
 STEPS = 60
 
 

@@ -2,18 +2,18 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from project import TESTS
 from torch import nn
 
 import snntorch as snn
 from snntorch.functional import stdp_learner
 from snntorch.functional.stdp_learner import STDPLearner
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "plasticity.npz")
+GOLDEN = np.load(TESTS / "golden" / "plasticity.npz")
 ENTRIES = dict(enumerate(json.loads(str(GOLDEN["meta"]))))
 STEPS = {k: meta for k, meta in ENTRIES.items() if meta["kind"] == "step"}
 LEARNERS = {k: meta for k, meta in ENTRIES.items() if meta["kind"] == "learner"}

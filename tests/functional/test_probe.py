@@ -4,18 +4,18 @@ import copy
 import json
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from project import TESTS
 from torch import nn
 
 import snntorch as snn
 from snntorch import utils
 from snntorch.functional import probe
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "plasticity.npz")
+GOLDEN = np.load(TESTS / "golden" / "plasticity.npz")
 ENTRIES = {
     k: meta for k, meta in enumerate(json.loads(str(GOLDEN["meta"]))) if meta["kind"] == "monitor"
 }

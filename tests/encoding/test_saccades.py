@@ -1,13 +1,12 @@
 """Simulated saccades, against a plain loop over pixels."""
 
-import importlib.util
 import math
 import sys
 
 import numpy as np
 import pytest
 import torch
-from test_quickstart import ROOT, python_blocks
+from project import ROOT, load_script, python_blocks
 
 import snntorch as snn
 from snntorch import saccades
@@ -162,12 +161,9 @@ def test_wrong_arguments(images, options, error, message):
 def load_example():
     sys.path.insert(0, str(ROOT / "examples"))
     try:
-        spec = importlib.util.spec_from_file_location("events", ROOT / "examples" / "events.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        return load_script(ROOT / "examples" / "events.py")
     finally:
         sys.path.remove(str(ROOT / "examples"))
-    return module
 
 
 def test_parts_give_the_gradient_of_the_batch():

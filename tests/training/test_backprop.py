@@ -1,22 +1,19 @@
 """Training loops: against a plain loop, closed forms and what 1.0.0 gave."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from project import TESTS, load_script
 from torch import nn
 
 import snntorch as snn
 from snntorch import backprop, utils
 from snntorch import functional as SF
 
-GOLDEN = Path(__file__).parent / "golden"
-spec = importlib.util.spec_from_file_location("recorder", GOLDEN / "record_backprop.py")
-recorder = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(recorder)
+GOLDEN = TESTS / "golden"
+recorder = load_script(GOLDEN / "record_backprop.py")
 
 
 def test_its_import_warns(monkeypatch):
