@@ -1,62 +1,64 @@
-"""The tests in compat and kept: that none is missing, and that the proof of them can fail."""
+"""The proof of the tests in compat and kept, which runs on release 1.0.0, can fail."""
 
 import re
 import subprocess
 import sys
 
+import pytest
 from project import TESTS
 
 COMPAT = TESTS / "compat"
 
-# What 1.0.0 gets wrong is numbered, and then what code written for it relies on.
-WRONG, KEPT = set(range(1, 43)), set(range(50, 66))
 
-
-def test_every_row_has_a_test():
-    folders = {"compat": set(), "kept": set(), "neurons": set()}
-    for folder, rows in folders.items():
-        for path in (COMPAT.parent / folder).glob("test_*.py"):
-            found = re.findall(r"^def test_(?:row_(\d\d)_)?", path.read_text(), re.MULTILINE)
-            assert folder == "neurons" or "" not in found, path
-            rows.update(int(row) for row in found if row)
-    assert folders["compat"] == WRONG
-    # What surrounds a fix is kept too.
-    assert (folders["kept"] | folders["neurons"]) - WRONG == KEPT
-
-
-def prove(tmp_path, tests):
+def prove(claimed, tmp_path, tests):
     (tmp_path / "test_sample.py").write_text("import snntorch, pytest\n" + tests)
-    code = f"import proof; proof.prove({str(tmp_path)!r})"
+    code = f"import proof; proof.prove({claimed!r}, {str(tmp_path)!r})"
     run = [sys.executable, "-c", code]
     return subprocess.run(run, cwd=COMPAT, capture_output=True, text=True, check=False)
 
 
-FAILING = "def test_a(): assert False\n"
+PASSING = "def test_a(): pass\n"
+FAILING = "def test_b(): assert False\n"
+OTHERS = """
+def test_c(): pytest.skip()
+def test_d(no_such_fixture): pass
+@pytest.fixture
+def untidy():
+    yield
+    assert False
+def test_e(untidy): pass
+"""
 
 
-def test_the_proof_holds_if_all_fail(tmp_path):
-    assert prove(tmp_path, FAILING).returncode == 0
+@pytest.mark.parametrize("claimed, tests", [("failed", FAILING), ("passed", PASSING)])
+def test_the_proof_holds_if_all_are_as_claimed(tmp_path, claimed, tests):
+    assert prove(claimed, tmp_path, tests).returncode == 0
 
 
-def test_the_proof_names_every_test_that_does_not_fail(tmp_path):
-    done = prove(
-        tmp_path,
-        FAILING
-        + "def test_b(): pass\n"
-        + "def test_c(): pytest.skip()\n"
-        + "def test_d(): snntorch.news\n"
-        + "def test_e(no_such_fixture): assert False\n",
-    )
-    assert done.returncode == 1
-    assert re.findall(r"::test_(\w): (\w+)", done.stderr) == [
-        ("b", "passed"),
-        ("c", "skipped"),
-        ("d", "uses"),
-        ("e", "failed"),
+@pytest.mark.parametrize("claimed, other", [("failed", "a: passed"), ("passed", "b: failed")])
+def test_the_proof_names_every_test_that_is_not(tmp_path, claimed, other):
+    done = prove(claimed, tmp_path, PASSING + FAILING + OTHERS)
+    found = re.findall(r"::test_(\w: .*)", done.stderr)
+    assert done.returncode == 1 and found == [
+        other,
+        "c: skipped",
+        "d: failed in its setup",
+        "e: failed in its teardown",
     ]
 
 
+def test_a_name_that_1_0_0_lacks_proves_nothing(tmp_path):
+    done = prove("failed", tmp_path, "def test_a(): snntorch.news\n")
+    assert done.returncode == 1 and "test_a: uses a name that 1.0.0 does not have" in done.stderr
+
+
+@pytest.mark.parametrize("tests", ["", "1 / 0"])
+def test_a_proof_without_tests_is_none(tmp_path, tests):
+    done = prove("passed", tmp_path, tests)
+    assert done.returncode == 1 and "did not run to their end" in done.stderr
+
+
 def test_the_proof_needs_release_1_0_0():
-    run = [sys.executable, COMPAT / "proof.py"]
+    run = [sys.executable, COMPAT / "proof.py", "failed", COMPAT]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "run with an environment of 1.0.0" in done.stderr
