@@ -849,7 +849,7 @@ ENTRIES = {
 
 
 def test_the_recording_has_24_encodings():
-    # Of targets at other rates there is none: they made 1.0.0 crash (row 24).
+    # Of targets at other rates there is none: they made 1.0.0 crash.
     assert len(ENTRIES) == 24
 
 

@@ -31,13 +31,12 @@ SURROGATES = {
     "sfs": ("SFS", 25, 1),
 }
 
-# Row 33 of the compatibility page: with reset_delay=False the release leaves a membrane more than
-# one threshold above stuck there.
+# With reset_delay=False, 1.0.0 leaves a membrane that is more than one threshold above stuck there.
 FIXED = {
-    "leaky-subtract-delay0": 33,
-    "synaptic-subtract-delay0": 33,
-    "rleaky-1to1-subtract-delay0": 33,
-    "rleaky-linear-subtract-delay0": 33,
+    "leaky-subtract-delay0",
+    "synaptic-subtract-delay0",
+    "rleaky-1to1-subtract-delay0",
+    "rleaky-linear-subtract-delay0",
 }
 
 # A matrix product, a convolution, gates or a quantiser: 1.0.0 itself differs in the last bit from

@@ -46,7 +46,7 @@ class Loop(nn.Module):
 
 @tracer_warnings
 @pytest.mark.parametrize("record", [traced, exported])
-def test_row_64_a_recorded_graph_that_forgets_warns(model, record):
+def test_a_recorded_graph_that_forgets_warns(model, record):
     neuron, x = model.make(init_hidden=True).eval(), model.input(3)
     with pytest.warns(UserWarning, match=rf"{model.cls}: the recorded graph has no memory"):
         record(neuron, x)
@@ -55,7 +55,7 @@ def test_row_64_a_recorded_graph_that_forgets_warns(model, record):
 @tracer_warnings
 @pytest.mark.parametrize("record", [traced, exported])
 @pytest.mark.parametrize("make", [Loop, snn.Unroll])
-def test_row_64_a_recorded_sequence_forgets_nothing(model, record, make):
+def test_a_recorded_sequence_forgets_nothing(model, record, make):
     net, x = make(model.make(init_hidden=True).eval()), model.input(3, 2)
     with torch.no_grad():
         want = net(x)
@@ -66,7 +66,7 @@ def test_row_64_a_recorded_sequence_forgets_nothing(model, record, make):
 
 @tracer_warnings
 @pytest.mark.parametrize("record", [traced, exported])
-def test_row_64_so_does_one_with_explicit_states(record):
+def test_a_recorded_step_with_explicit_states_forgets_nothing(record):
     lif, x = snn.Leaky(0.9), torch.rand(3, 4)
     given = (x, torch.rand(3, 4))
     recorded = (
@@ -174,7 +174,7 @@ class QuantTensor(NamedTuple):
     scale: torch.Tensor
 
 
-def test_row_65_the_value_of_a_quantized_tensor_is_taken(model):
+def test_the_value_of_a_quantized_tensor_is_taken(model):
     neuron, x = model.make(), model.input(3)
     got = neuron(QuantTensor(x, torch.ones(())))
     utils.reset(neuron)
@@ -184,7 +184,7 @@ def test_row_65_the_value_of_a_quantized_tensor_is_taken(model):
 # Names -----------------------------------------------------------------------------------------
 
 
-def test_row_57_the_package_of_neurons_has_all_classes():
+def test_the_package_of_neurons_has_all_classes():
     names = set(snn._neurons.__all__)
     assert names == {name for name in snn.__all__ if hasattr(snn._neurons, name)}
     assert {"Leaky", "SLSTM", "LIF", "SpikingNeuron", "AssociativeLeaky"} <= names
