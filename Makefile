@@ -45,7 +45,8 @@ test-all: .venv/dev  ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2
 
 compat-proof: $(PEER)/ready  ## check on release 1.0.0 what tests/compat and tests/kept claim
-	$(PEER)/bin/python tests/compat/proof.py
+	$(PEER)/bin/python tests/compat/proof.py failed tests/compat
+	$(PEER)/bin/python tests/compat/proof.py passed tests/kept
 
 lint: .venv/dev  ## check style and types
 	$(BIN)/ruff check .

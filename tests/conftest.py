@@ -1,10 +1,10 @@
 import os
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from models import MODELS
+from project import ROOT
 
 # The first example pays for imports and warm-up; the same examples on every run.
 settings.register_profile("house", deadline=None, derandomize=True)
@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 
 
 # Compiled kernels stay out of the user's folder, and serve the next run.
-CACHE = Path(__file__).parent.parent / ".pytest_cache" / "kernels"
+CACHE = ROOT / ".pytest_cache" / "kernels"
 os.environ.setdefault("SNNTORCH_CACHE_DIR", str(CACHE))
 
 

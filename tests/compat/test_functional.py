@@ -1,5 +1,4 @@
-"""Rows 22 and 27, and the temporal losses' part of 23 and 38: what 1.0.0 got wrong in losses on
-spike times, monitors and plasticity.
+"""What 1.0.0 got wrong in losses on spike times, monitors and plasticity.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -29,23 +28,23 @@ TARGETS = torch.tensor([0, 2])
 SQUARES = torch.tensor([[1.0, 0, 0], [0, 25, 25]]) / 36
 
 
-# Row 22 --------------------------------------------------------------------------------------
+# Losses on spike times -------------------------------------------------------------------------
 
 
-def test_row_22_the_wrong_neurons_are_to_fire_last_by_default():
+def test_the_wrong_neurons_are_to_fire_last_by_default():
     close(SF.mse_temporal_loss()(SPIKES, TARGETS), SQUARES.mean())
     _, wanted = SF.SpikeTime()(SPIKES, TARGETS)
     close(wanted, [[0, 5, 5], [5, 5, 0]])
 
 
-def test_row_22_negative_times_of_several_spikes_count_from_the_end():
+def test_negative_times_of_several_spikes_count_from_the_end():
     spike_time = SF.SpikeTime(on_target=[1, 3], off_target=[-2, -1], multi_spike=True)
     _, wanted = spike_time(SPIKES, TARGETS)
     close(wanted, [[[1, 4, 4], [4, 4, 1]], [[3, 5, 5], [5, 5, 3]]])
 
 
 @pytest.mark.parametrize("multi_spike", [False, True])
-def test_row_22_the_targets_of_the_user_stay(multi_spike):
+def test_the_targets_of_the_user_stay(multi_spike):
     times = torch.tensor([[2.0, -1, 4], [-2, 0, 5]])
     times = torch.stack([times, times]) if multi_spike else times
     before = times.clone()
@@ -53,7 +52,7 @@ def test_row_22_the_targets_of_the_user_stay(multi_spike):
     assert torch.equal(times, before)
 
 
-def test_row_22_spikes_of_one_neuron_leave_those_of_others():
+def test_spikes_of_one_neuron_leave_those_of_others():
     spikes = (torch.rand(12, 4, 5, generator=torch.Generator().manual_seed(0)) < 0.4).float()
     expected = torch.full((3, 4, 5), 11.0)
     for b in range(4):
@@ -65,7 +64,7 @@ def test_row_22_spikes_of_one_neuron_leave_those_of_others():
     close(times, expected)
 
 
-def test_row_22_spikes_that_are_missing_add_up_at_the_last_step():
+def test_spikes_that_are_missing_add_up_at_the_last_step():
     spikes = torch.zeros(4, 1, 1)
     spikes[3] = 1
     spikes.requires_grad_()
@@ -86,7 +85,7 @@ class Count(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("multi_spike", [False, True])
-def test_row_22_as_many_operations_for_any_batch(multi_spike):
+def test_temporal_losses_take_as_many_operations_for_any_batch(multi_spike):
     loss_fn = SF.mse_temporal_loss(target_is_time=True, multi_spike=multi_spike)
     counts = []
     for batch in (1, 8):
@@ -98,33 +97,33 @@ def test_row_22_as_many_operations_for_any_batch(multi_spike):
     assert counts[0] == counts[1]
 
 
-def test_row_22_one_spike_may_be_the_several():
+def test_several_spikes_may_be_one():
     loss_fn = SF.mse_temporal_loss(multi_spike=True, reduction="none")
     close(loss_fn(SPIKES, TARGETS), SQUARES.unsqueeze(0))
 
 
-# Row 23 --------------------------------------------------------------------------------------
+# Weights of classes ----------------------------------------------------------------------------
 
 WEIGHT = torch.tensor([2.0, 10.0, 0.5])
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_row_23_weights_of_temporal_losses_follow_the_class_of_each_sample(reduction):
+def test_weights_of_temporal_losses_follow_the_class_of_each_sample(reduction):
     actual = SF.mse_temporal_loss(reduction=reduction, weight=WEIGHT)(SPIKES, TARGETS)
     each = SQUARES * torch.tensor([[2.0], [0.5]])
     close(actual, each if reduction == "none" else getattr(each, reduction)())
 
 
-def test_row_23_weights_of_times_belong_to_the_neurons():
+def test_weights_of_times_belong_to_the_neurons():
     loss_fn = SF.mse_temporal_loss(target_is_time=True, weight=WEIGHT)
     times = torch.tensor([[0.0, 5, 5], [5, 5, 0]])
     close(loss_fn(SPIKES, times), (SQUARES * WEIGHT).mean())
 
 
-# Row 27 --------------------------------------------------------------------------------------
+# Monitors and learners -------------------------------------------------------------------------
 
 
-def test_row_27_attributes_before_the_call():
+def test_attributes_are_recorded_before_the_call():
     lif = snn.Leaky(0.5, init_hidden=True, reset_mechanism="none")
     monitor = AttributeMonitor("mem", True, lif)
     for value in (1.0, 2.0, 4.0):
@@ -146,7 +145,7 @@ TRAIN = torch.tensor([[[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]])
 CHANGE = torch.tensor([[-0.25, 0, 0]] * 2)
 
 
-def test_row_27_a_learner_can_be_reset():
+def test_a_learner_can_be_reset():
     lif = snn.Leaky(0.1, threshold=0.9, init_hidden=True)
     learner = learner_of(lif)
     for _ in range(2):
@@ -159,7 +158,7 @@ def test_row_27_a_learner_can_be_reset():
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"init_hidden": True, "output": True}])
-def test_row_27_a_learner_takes_the_spikes_among_what_neurons_return(kwargs):
+def test_a_learner_takes_the_spikes_among_what_neurons_return(kwargs):
     lif = snn.Leaky(0.1, threshold=0.9, **kwargs)
     learner = learner_of(lif)
     for x in TRAIN:
@@ -167,7 +166,7 @@ def test_row_27_a_learner_takes_the_spikes_among_what_neurons_return(kwargs):
     close(learner.step(on_grad=False), CHANGE)
 
 
-def test_row_27_a_learner_leaves_no_graph():
+def test_a_learner_leaves_no_graph():
     lif = snn.Leaky(0.1, threshold=0.9, init_hidden=True)
     learner = learner_of(lif)
     for x in TRAIN:
@@ -177,12 +176,12 @@ def test_row_27_a_learner_leaves_no_graph():
     close(change, CHANGE)
 
 
-def test_row_27_a_learner_without_records_changes_nothing():
+def test_a_learner_without_records_changes_nothing():
     learner = learner_of(snn.Leaky(0.1, init_hidden=True))
     assert not learner.step(on_grad=False).any()
 
 
-def test_row_27_inputs_that_are_given_by_name_are_recorded():
+def test_inputs_that_are_given_by_name_are_recorded():
     lif = snn.Leaky(0.5)
     monitor = InputMonitor(lif)
     x, mem = torch.rand(1, 2), torch.rand(1, 2)
@@ -190,17 +189,17 @@ def test_row_27_inputs_that_are_given_by_name_are_recorded():
     assert torch.equal(monitor[0][0], x) and torch.equal(monitor[0][1], mem)
 
 
-# Row 38 --------------------------------------------------------------------------------------
+# Wrong arguments -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "measure", [SF.accuracy_temporal, SF.mse_temporal_loss()], ids=lambda each: each.__name__
 )
-def test_row_38_one_target_for_a_whole_batch_is_an_error(measure):
+def test_one_target_for_a_whole_batch_is_an_error(measure):
     with pytest.raises(ValueError, match=r"\(1,\).*\(2,\)"):
         measure(SPIKES, torch.tensor([2]))
 
 
-def test_row_38_an_unknown_reduction_with_weights_is_an_error():
+def test_an_unknown_reduction_with_weights_is_an_error():
     with pytest.raises(ValueError, match="median"):
         SF.mse_temporal_loss(reduction="median", weight=WEIGHT)(SPIKES, TARGETS)

@@ -1,4 +1,4 @@
-"""Rows 1 to 14, 20, 21, 33 to 37, 39, 42 and the neurons' part of 38: what 1.0.0 got wrong.
+"""What 1.0.0 got wrong in the step-wise neurons.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -64,7 +64,7 @@ def no_neurons_of_other_tests():
     snn.SpikingNeuron.init()
 
 
-# Row 1 ---------------------------------------------------------------------------------------
+# Resetting networks ----------------------------------------------------------------------------
 
 
 def calls_of(function, *args):
@@ -85,7 +85,7 @@ def calls_of(function, *args):
 
 
 @pytest.mark.parametrize("root", ["net", "neuron"])
-def test_row_01_reset_reaches_nested_layers_and_the_root(root):
+def test_reset_reaches_nested_layers_and_the_root(root):
     neuron = snn.Leaky(0.5, init_hidden=True)
     net = nn.Sequential(nn.Sequential(nn.Sequential(neuron)))
     net(torch.ones(1, 2))
@@ -93,7 +93,7 @@ def test_row_01_reset_reaches_nested_layers_and_the_root(root):
     assert not neuron.mem.any()
 
 
-def test_row_01_reset_leaves_other_nets_alone():
+def test_reset_leaves_other_nets_alone():
     a, b = (nn.Sequential(snn.Leaky(0.5, init_hidden=True)) for _ in range(2))
     for net in a, b:
         net(torch.ones(1, 2))
@@ -102,20 +102,20 @@ def test_row_01_reset_leaves_other_nets_alone():
     assert b[0].mem.tolist() == [[1, 1]]
 
 
-def test_row_01_reset_reaches_deep_copies():
+def test_reset_reaches_deep_copies():
     net = copy.deepcopy(nn.Sequential(snn.Leaky(0.5, init_hidden=True)))
     net(torch.ones(1, 2))
     utils.reset(net)
     assert not net[0].mem.any()
 
 
-def test_row_01_nothing_keeps_dropped_neurons_alive():
+def test_nothing_keeps_dropped_neurons_alive():
     dropped = [weakref.ref(snn.Leaky(0.5)) for _ in range(1000)]
     gc.collect()
     assert not any(ref() for ref in dropped)
 
 
-def test_row_01_reset_takes_no_longer_with_every_neuron_ever_made():
+def test_reset_takes_no_longer_with_every_neuron_ever_made():
     net = nn.Sequential(snn.Leaky(0.5, init_hidden=True))
     alone = calls_of(utils.reset, net)
     others = [snn.Leaky(0.5, init_hidden=True) for _ in range(1000)]
@@ -123,10 +123,10 @@ def test_row_01_reset_takes_no_longer_with_every_neuron_ever_made():
     assert calls_of(utils.reset, net) < alone + len(others) / 10
 
 
-# Row 2 ---------------------------------------------------------------------------------------
+# SLSTM -----------------------------------------------------------------------------------------
 
 
-def test_row_02_slstm_of_another_size_than_its_input_is_an_lstm():
+def test_slstm_of_another_size_than_its_input_is_an_lstm():
     lstm, cell = snn.SLSTM(2, 5), nn.LSTMCell(2, 5)
     cell.load_state_dict(lstm.lstm_cell.state_dict())
     syn, mem = lstm.init_slstm()
@@ -138,11 +138,11 @@ def test_row_02_slstm_of_another_size_than_its_input_is_an_lstm():
     close(syn, expected[1])
 
 
-# Row 3 ---------------------------------------------------------------------------------------
+# States are not buffers ------------------------------------------------------------------------
 
 
 @every_model
-def test_row_03_broadcasting_buffers_leaves_states_alone(name):
+def test_broadcasting_buffers_leaves_states_alone(name):
     # What DistributedDataParallel does before each forward pass, without its processes.
     rank0, rank1 = (make(name, init_hidden=True) for _ in range(2))
     rank0(current(name, seed=1))
@@ -154,7 +154,7 @@ def test_row_03_broadcasting_buffers_leaves_states_alone(name):
         assert torch.equal(getattr(rank1, state), value)
 
 
-# Row 4 ---------------------------------------------------------------------------------------
+# Replicas of data parallelism ------------------------------------------------------------------
 
 
 def replicated(neuron, **parameters):
@@ -166,7 +166,7 @@ def replicated(neuron, **parameters):
 
 
 @pytest.mark.parametrize("reset_mechanism", ["subtract", "zero", "none"])
-def test_row_04_a_replica_uses_itself(reset_mechanism):
+def test_a_replica_uses_itself(reset_mechanism):
     lif = snn.Leaky(0.5, learn_beta=True, reset_mechanism=reset_mechanism)
     lif(torch.full((1, 2), 0.25))
     beta = torch.tensor(0.25, requires_grad=True)
@@ -176,7 +176,7 @@ def test_row_04_a_replica_uses_itself(reset_mechanism):
     assert lif.mem.tolist() == [[0.25, 0.25]]
 
 
-def test_row_04_a_replica_of_lapicque_uses_its_own_beta():
+def test_a_replica_of_lapicque_uses_its_own_beta():
     beta = torch.tensor(0.75, requires_grad=True)
     lif = replicated(snn.Lapicque(0.5, learn_beta=True), beta=beta)
     _, mem = lif(torch.zeros(1, 1), torch.ones(1, 1))
@@ -184,15 +184,15 @@ def test_row_04_a_replica_of_lapicque_uses_its_own_beta():
     close(torch.autograd.grad(mem.sum(), beta)[0], 1 / 0.75)
 
 
-# Row 5 ---------------------------------------------------------------------------------------
+# Devices ---------------------------------------------------------------------------------------
 
 
-def test_row_05_new_states_are_on_the_inputs_device():
+def test_new_states_are_on_the_inputs_device():
     spk, mem = snn.Leaky(0.5)(torch.ones(2, 3, device="meta"))
     assert (spk.device.type, mem.device.type) == ("meta", "meta")
 
 
-def test_row_05_a_fixed_one_to_one_weight_moves_along():
+def test_a_fixed_one_to_one_weight_moves_along():
     V = torch.tensor([0.25, 0.5])
     lif = snn.RLeaky(0.5, V=V, all_to_all=False, learn_recurrent=False).double()
     # A weight that stayed behind would not be loaded.
@@ -202,7 +202,7 @@ def test_row_05_a_fixed_one_to_one_weight_moves_along():
     assert lif.recurrent.V.dtype == torch.float64
 
 
-# Row 6 ---------------------------------------------------------------------------------------
+# Pickling and copying --------------------------------------------------------------------------
 
 
 def half(input_, grad, spikes):
@@ -233,7 +233,7 @@ def spikes_and_slope(fire, u):
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_row_06_surrogates_can_be_pickled(name):
+def test_surrogates_can_be_pickled(name):
     fire = FACTORIES[name]()
     loaded = pickle.loads(pickle.dumps(fire))
     u = [-1.0, -0.1, 0.1, 1.5]
@@ -249,7 +249,7 @@ def by_torch_save(net):
 
 @every_model
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, by_torch_save], ids=["deepcopy", "save"])
-def test_row_06_copies_of_a_net_in_use_start_from_rest(name, duplicate):
+def test_copies_of_a_net_in_use_start_from_rest(name, duplicate):
     net = make(name, init_hidden=True, output=True)
     x = current(name).requires_grad_()
     first = net(x)
@@ -258,12 +258,12 @@ def test_row_06_copies_of_a_net_in_use_start_from_rest(name, duplicate):
         assert torch.equal(copied, original)
 
 
-# Row 7 ---------------------------------------------------------------------------------------
+# Types -----------------------------------------------------------------------------------------
 
 
 @every_model
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_row_07_spikes_and_states_have_the_inputs_dtype(name, dtype):
+def test_spikes_and_states_have_the_inputs_dtype(name, dtype):
     reference, lif = make(name), make(name).to(dtype)
     for seed in range(3):
         # The states of the run in float32, so that no rounding adds up to another spike.
@@ -276,7 +276,7 @@ def test_row_07_spikes_and_states_have_the_inputs_dtype(name, dtype):
         assert torch.equal(actual[0], (actual[-1] > lif.threshold).to(dtype))
 
 
-def test_row_07_dtypes_are_promoted():
+def test_dtypes_are_promoted():
     beta = torch.tensor([0.25, 0.5], dtype=torch.float64)
     x = torch.full((1, 2), 2.0)
     for lif, x_ in [(snn.Leaky(0.5), x.double()), (snn.Leaky(beta), x.double())]:
@@ -285,14 +285,14 @@ def test_row_07_dtypes_are_promoted():
         assert spk.tolist() == [[1, 1]]
 
 
-# Row 8 ---------------------------------------------------------------------------------------
+# RSynaptic -------------------------------------------------------------------------------------
 
 
 def one_to_one(**kwargs):
     return snn.RSynaptic(0.5, 0.5, V=1.0, all_to_all=False, **kwargs)
 
 
-def test_row_08_rsynaptic_forgets_its_spikes_on_reset():
+def test_rsynaptic_forgets_its_spikes_on_reset():
     lif = one_to_one(init_hidden=True, output=True)
     lif(torch.full((1, 1), 2.0))
     lif.reset_hidden()
@@ -300,7 +300,7 @@ def test_row_08_rsynaptic_forgets_its_spikes_on_reset():
     assert (spk.item(), syn.item(), mem.item()) == (0, 0, 0)
 
 
-def test_row_08_rsynaptic_detaches_its_spikes():
+def test_rsynaptic_detaches_its_spikes():
     lif = one_to_one(init_hidden=True)
     lif(torch.full((1, 1), 2.0, requires_grad=True))
     lif.detach_hidden()
@@ -309,7 +309,7 @@ def test_row_08_rsynaptic_detaches_its_spikes():
 
 
 @pytest.mark.parametrize(("mechanism", "left"), [("subtract", [1.5, 2.0]), ("zero", [0, 0])])
-def test_row_08_rsynaptic_resets_without_delay(mechanism, left):
+def test_rsynaptic_resets_without_delay(mechanism, left):
     lif = one_to_one(reset_mechanism=mechanism, reset_delay=False)
     spk, syn, mem = lif.init_rsynaptic()
     # syn is 2.5, then 1.25 + feedback 1 = 2.25; the membrane 2.5, then half of what is left + syn.
@@ -319,10 +319,10 @@ def test_row_08_rsynaptic_resets_without_delay(mechanism, left):
     assert syn.item() == 2.25
 
 
-# Row 9 ---------------------------------------------------------------------------------------
+# A reset mechanism set or loaded later ---------------------------------------------------------
 
 
-def test_row_09_a_reset_mechanism_set_later_takes_effect():
+def test_a_reset_mechanism_set_later_takes_effect():
     lif, x, mem = snn.Leaky(0.5), torch.ones(1, 1), torch.full((1, 1), 3.0)
     left = {}
     for mechanism in ("zero", "none", "subtract"):
@@ -332,32 +332,32 @@ def test_row_09_a_reset_mechanism_set_later_takes_effect():
 
 
 @pytest.mark.parametrize(("mechanism", "left"), [("zero", 1), ("none", 2.5)])
-def test_row_09_a_loaded_reset_mechanism_takes_effect(mechanism, left):
+def test_a_loaded_reset_mechanism_takes_effect(mechanism, left):
     lif = snn.Leaky(0.5)
     lif.load_state_dict(snn.Leaky(0.5, reset_mechanism=mechanism).state_dict())
     assert lif.reset_mechanism == mechanism
     assert lif(torch.ones(1, 1), torch.full((1, 1), 3.0))[1].item() == left
 
 
-# Row 10 --------------------------------------------------------------------------------------
+# Shapes of states ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mem", [[[0.5, 1.0]], [0.5, 1.0], [[0.5]], [0.5]])
-def test_row_10_states_broadcast(mem):
+def test_states_broadcast(mem):
     mem = torch.tensor(mem)
     _, new = snn.Leaky(0.5)(torch.ones(3, 2), mem)
     assert torch.equal(new, 0.5 * mem.expand(3, 2) + 1)
 
 
-def test_row_10_other_shapes_are_an_error_that_names_both():
+def test_other_shapes_are_an_error_that_names_both():
     with pytest.raises(ValueError, match=r"mem.*\(2, 3\).*\(4, 3\)"):
         snn.Leaky(0.5)(torch.ones(4, 3), torch.ones(2, 3))
 
 
-# Row 11 --------------------------------------------------------------------------------------
+# Rejected states -------------------------------------------------------------------------------
 
 
-def test_row_11_a_refused_state_is_not_stored():
+def test_a_refused_state_is_not_stored():
     lif = snn.Leaky(0.5, init_hidden=True)
     lif(torch.ones(1, 2))
     with pytest.raises(TypeError, match="init_hidden"):
@@ -365,10 +365,10 @@ def test_row_11_a_refused_state_is_not_stored():
     assert lif.mem.tolist() == [[1, 1]]
 
 
-# Row 12 --------------------------------------------------------------------------------------
+# Learnable parameters --------------------------------------------------------------------------
 
 
-def test_row_12_alpha_learns_alpha():
+def test_alpha_learns_alpha():
     lif = snn.Alpha(0.75, 0.5, learn_alpha=True)
     exc, inh = torch.full((1, 1), 2.0), torch.full((1, 1), -1.0)
     _, _, _, mem = lif(torch.zeros(1, 1), exc, inh, torch.zeros(1, 1))
@@ -379,7 +379,7 @@ def test_row_12_alpha_learns_alpha():
     close(lif.alpha.grad, torch.autograd.grad(expected, alpha)[0])
 
 
-def test_row_12_integer_parameters_are_learnable():
+def test_integer_parameters_are_learnable():
     lif = snn.Leaky(beta=1, threshold=2, learn_beta=True, learn_threshold=True)
     _, mem = lif(torch.ones(1, 1), torch.full((1, 1), 3.0))
     mem.backward()
@@ -387,7 +387,7 @@ def test_row_12_integer_parameters_are_learnable():
     assert (lif.beta.grad.item(), lif.threshold.grad.item()) == (3, -1)
 
 
-def test_row_12_lapicque_takes_tensors():
+def test_lapicque_takes_tensors():
     lif = snn.Lapicque(R=torch.tensor([2.0, 4.0]), C=torch.tensor([2.0, 0.5]))
     # U = x / C + (1 - 1 / RC) U
     _, mem = lif(torch.ones(1, 2), torch.full((1, 2), 0.5))
@@ -396,7 +396,7 @@ def test_row_12_lapicque_takes_tensors():
 
 
 @pytest.mark.parametrize("given", ["R", "C"])
-def test_row_12_lapicque_learns_beta_and_the_circuit_follows(given):
+def test_lapicque_learns_beta_and_the_circuit_follows(given):
     lif = snn.Lapicque(beta=0.5, **{given: 2.0}, learn_beta=True)
     optimizer = torch.optim.SGD(lif.parameters(), lr=0.1)
     beta = 0.5
@@ -414,37 +414,37 @@ def test_row_12_lapicque_learns_beta_and_the_circuit_follows(given):
         close(lif.beta.detach(), beta)
 
 
-# Row 13 --------------------------------------------------------------------------------------
+# Inhibition ------------------------------------------------------------------------------------
 
 
-def test_row_13_inhibition_has_one_winner_among_all_neurons_of_a_sample():
+def test_inhibition_has_one_winner_among_all_neurons_of_a_sample():
     x = torch.tensor([[[[0.5, 3.0]], [[2.0, 1.5]]], [[[0.1, 0.2]], [[0.3, 0.4]]]])
     spk, _ = snn.Leaky(0.5, inhibition=True)(x)
     assert spk.tolist() == [[[[0, 1]], [[0, 0]]], [[[0, 0]], [[0, 0]]]]
 
 
-def test_row_13_inhibition_scales_graded_spikes():
+def test_inhibition_scales_graded_spikes():
     lif = snn.Leaky(0.5, inhibition=True, graded_spikes_factor=2.5)
     spk, _ = lif(torch.tensor([[1.5, 3.0], [1.5, 0.0]]))
     assert spk.tolist() == [[0, 2.5], [2.5, 0]]
 
 
-# Row 14 --------------------------------------------------------------------------------------
+# Graded spikes ---------------------------------------------------------------------------------
 
 
-def test_row_14_a_graded_factor_of_zero_still_resets():
+def test_a_graded_factor_of_zero_still_resets():
     spk, mem = snn.Leaky(0.5, graded_spikes_factor=0, reset_delay=False)(torch.full((1, 1), 2.5))
     assert (spk.item(), mem.item()) == (0, 1.5)
 
 
-# Row 20 --------------------------------------------------------------------------------------
+# The work of the zero reset --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "layer"),
     [("RLeaky", "recurrent"), ("RSynaptic", "recurrent"), ("SConv2dLSTM", "conv")],
 )
-def test_row_20_zero_reset_runs_the_layer_once_a_step(name, layer):
+def test_zero_reset_runs_the_layer_once_a_step(name, layer):
     lif, runs = make(name, reset_mechanism="zero"), []
     lif.get_submodule(layer).register_forward_hook(lambda *_: runs.append(1))
     for step in range(3):
@@ -464,7 +464,7 @@ class Count(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_row_20_zero_reset_computes_the_update_once():
+def test_zero_reset_computes_the_update_once():
     products = {}
     for mechanism in ("none", "zero"):
         lif = snn.Synaptic(0.75, 0.5, reset_mechanism=mechanism)
@@ -474,26 +474,26 @@ def test_row_20_zero_reset_computes_the_update_once():
     assert products["zero"] == products["none"] + 1
 
 
-# Row 21 --------------------------------------------------------------------------------------
+# Errors that explain ---------------------------------------------------------------------------
 
 
-def test_row_21_an_input_with_states_is_explained():
+def test_an_input_with_states_is_explained():
     x = torch.ones(1, 2)
     with pytest.raises(TypeError, match=r"Leaky.*tuple.*init_hidden=True"):
         snn.Leaky(0.5)((x, x))
 
 
-def test_row_21_a_state_that_is_no_tensor_is_explained():
+def test_a_state_that_is_not_a_tensor_is_explained():
     with pytest.raises(TypeError, match=r"Leaky.*mem.*float.*pass"):
         snn.Leaky(0.5)(torch.ones(1, 2), 0.5)
 
 
-def test_row_21_a_parameter_that_is_no_number_is_explained():
+def test_a_parameter_that_is_not_a_number_is_explained():
     with pytest.raises(TypeError, match=r"Leaky.*beta=None.*number"):
         snn.Leaky(beta=None)
 
 
-# Row 33 --------------------------------------------------------------------------------------
+# Reset without delay ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_row_21_a_parameter_that_is_no_number_is_explained():
     ],
     ids=["Leaky", "RLeaky", "Synaptic"],
 )
-def test_row_33_a_membrane_far_above_the_threshold_goes_on_firing(build):
+def test_a_membrane_far_above_the_threshold_goes_on_firing(build):
     lif, trace = build(), []
     for x in (2.5, 0.0, 0.0):
         spk, *_, mem = lif(torch.full((1, 1), x))
@@ -513,10 +513,10 @@ def test_row_33_a_membrane_far_above_the_threshold_goes_on_firing(build):
     assert trace == [(1, 1.5), (1, 0.9 * 1.5 - 1), (0, 0.9 * (0.9 * 1.5 - 1))]
 
 
-# Row 34 --------------------------------------------------------------------------------------
+# Parameters from one tensor --------------------------------------------------------------------
 
 
-def test_row_34_neurons_made_from_one_tensor_do_not_share_it():
+def test_neurons_made_from_one_tensor_do_not_share_it():
     beta = torch.tensor(0.5)
     trained, other = (snn.Leaky(beta, learn_beta=True) for _ in range(2))
     trained(torch.ones(1, 1), torch.full((1, 1), 2.0))[1].backward()
@@ -524,10 +524,10 @@ def test_row_34_neurons_made_from_one_tensor_do_not_share_it():
     assert (trained.beta.item(), other.beta.item(), beta.item()) == (0.25, 0.5, 0.5)
 
 
-# Row 35 --------------------------------------------------------------------------------------
+# Detaching -------------------------------------------------------------------------------------
 
 
-def test_row_35_detaching_leaves_recorded_traces_whole():
+def test_detaching_leaves_recorded_traces_whole():
     lif = snn.Leaky(0.5, init_hidden=True, output=True)
     x = torch.full((1, 1), 0.25, requires_grad=True)
     recorded = [lif(x)[1] for _ in range(3)]
@@ -536,11 +536,11 @@ def test_row_35_detaching_leaves_recorded_traces_whole():
     assert x.grad.item() == 1 + 0.5 + 0.25
 
 
-# Row 36 --------------------------------------------------------------------------------------
+# Meta device -----------------------------------------------------------------------------------
 
 
 @every_model
-def test_row_36_neurons_can_be_made_on_meta(name):
+def test_neurons_can_be_made_on_meta(name):
     lif = make(name)
     with torch.device("meta"):
         empty = make(name)
@@ -550,11 +550,11 @@ def test_row_36_neurons_can_be_made_on_meta(name):
         assert torch.equal(actual, expected)
 
 
-# Row 37 --------------------------------------------------------------------------------------
+# Even kernels, and input of other types --------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel_size", [2, 4, (2, 3)])
-def test_row_37_even_kernels_of_feedback_keep_the_image(kernel_size):
+def test_even_kernels_of_feedback_keep_the_image(kernel_size):
     lif = snn.RLeaky(0.5, conv2d_channels=2, kernel_size=kernel_size)
     weight, bias = lif.recurrent.weight, lif.recurrent.bias
     spk, mem = (torch.rand(3, 2, 5, 6) > 0.5).float(), torch.rand(3, 2, 5, 6)
@@ -566,7 +566,7 @@ def test_row_37_even_kernels_of_feedback_keep_the_image(kernel_size):
 
 
 @pytest.mark.parametrize("kernel_size", [2, 4])
-def test_row_37_even_kernels_of_an_lstm_keep_the_image(kernel_size):
+def test_even_kernels_of_an_lstm_keep_the_image(kernel_size):
     lstm = snn.SConv2dLSTM(1, 2, kernel_size)
     x, syn, mem = torch.rand(3, 1, 5, 6), torch.rand(3, 2, 5, 6), torch.rand(3, 2, 5, 6)
     _, new_syn, new_mem = lstm(x, syn, mem)
@@ -585,7 +585,7 @@ def test_row_37_even_kernels_of_an_lstm_keep_the_image(kernel_size):
     [(torch.bool, name) for name in MODELS if name != "SConv2dLSTM"]
     + [(torch.uint8, name) for name in ("RLeaky", "RSynaptic", "SLSTM")],
 )
-def test_row_37_boolean_and_integer_input_is_cast(dtype, name):
+def test_boolean_and_integer_input_is_cast(dtype, name):
     x = (current(name) > 1).to(dtype)
     with_floats, lif = make(name), make(name)
     for _ in range(2):
@@ -593,19 +593,19 @@ def test_row_37_boolean_and_integer_input_is_cast(dtype, name):
             assert torch.equal(actual, expected)
 
 
-# Row 38 --------------------------------------------------------------------------------------
+# Lengths of parameters -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mechanism", ["subtract", "none"])
 @pytest.mark.parametrize("parameter", ["beta", "threshold", "graded_spikes_factor"])
-def test_row_38_parameters_of_the_wrong_length_are_an_error(parameter, mechanism):
+def test_parameters_of_the_wrong_length_are_an_error(parameter, mechanism):
     wrong = {"beta": 0.5, parameter: torch.full((3,), 0.5)}
     # [4, 1] would broadcast to [4, 3]: one neuron that becomes three.
     with pytest.raises(ValueError, match=rf"Leaky.*{parameter}.*\(3,\).*\(4, 1\)"):
         snn.Leaky(**wrong, reset_mechanism=mechanism)(torch.ones(4, 1))
 
 
-# Row 39 --------------------------------------------------------------------------------------
+# Compiling and tracing -------------------------------------------------------------------------
 
 
 # The compiler itself makes an object that torch warns of.
@@ -616,7 +616,7 @@ def test_row_38_parameters_of_the_wrong_length_are_an_error(parameter, mechanism
     [(False, 1), (True, 2)],
     ids=["explicit", "hidden"],
 )
-def test_row_39_compiling_does_not_start_again_for_every_batch_size(init_hidden, programs):
+def test_compiling_does_not_start_again_for_every_batch_size(init_hidden, programs):
     torch._dynamo.reset()
     counter = CompileCounter()
     lif = snn.Leaky(0.5, init_hidden=init_hidden, output=True)
@@ -636,7 +636,7 @@ def test_row_39_compiling_does_not_start_again_for_every_batch_size(init_hidden,
 
 # torch announces the end of torch.jit.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*has no memory")
-def test_row_39_a_traced_net_can_be_saved():
+def test_a_traced_net_can_be_saved():
     net = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))
     file = io.BytesIO()
     torch.jit.save(torch.jit.trace(net, torch.rand(2, 3), check_trace=False), file)
@@ -653,7 +653,7 @@ def test_row_39_a_traced_net_can_be_saved():
         close(actual, expected)
 
 
-# Row 42 --------------------------------------------------------------------------------------
+# One neuron's reset and detach -----------------------------------------------------------------
 
 
 def used(count):
@@ -664,7 +664,7 @@ def used(count):
     return neurons
 
 
-def test_row_42_reset_hidden_on_an_instance_resets_it_alone():
+def test_reset_hidden_on_an_instance_resets_it_alone():
     a, b, c = used(3)
     a.reset_hidden()
     assert [lif.mem.sum().item() for lif in (a, b, c)] == [0, 1, 1]
@@ -672,7 +672,7 @@ def test_row_42_reset_hidden_on_an_instance_resets_it_alone():
     assert [lif.mem.sum().item() for lif in (a, b, c)] == [0, 0, 0]
 
 
-def test_row_42_detach_hidden_on_an_instance_detaches_it_alone():
+def test_detach_hidden_on_an_instance_detaches_it_alone():
     a, b, c = used(3)
     a.detach_hidden()
     assert [lif.mem.requires_grad for lif in (a, b, c)] == [False, True, True]

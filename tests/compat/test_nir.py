@@ -1,4 +1,4 @@
-"""Rows 31 and 32: NIR in both directions, where 1.0.0 silently gave other spikes or crashed.
+"""NIR in both directions, where 1.0.0 silently gave other spikes or crashed.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -92,7 +92,7 @@ ALL = {"linear_features": 5}
         (snn.RSynaptic, {"reset_mechanism": "subtract", **ALPHA, **ALL}),
     ],
 )
-def test_row_31_resets_and_feedback_come_back(cls, kwargs, path):
+def test_resets_and_feedback_come_back(cls, kwargs, path):
     assert_same_spikes(chain(neuron(cls, **kwargs)), drive(4), path)
 
 
@@ -106,7 +106,7 @@ def test_row_31_resets_and_feedback_come_back(cls, kwargs, path):
         {"threshold": torch.linspace(0.5, 1.5, 5)},
     ],
 )
-def test_row_31_what_neurons_are_made_with_comes_back(kwargs, path):
+def test_what_neurons_are_made_with_comes_back(kwargs, path):
     layers = [neuron(snn.Leaky, reset_mechanism="zero", **kwargs)]
     # Behind it a layer in which graded spikes can be seen.
     layers += [nn.Linear(5, 5), neuron(snn.Leaky, reset_mechanism="zero",
@@ -129,7 +129,7 @@ def test_row_31_what_neurons_are_made_with_comes_back(kwargs, path):
         lambda: [nn.Flatten(), nn.Linear(72, 5), nn.Identity()],
     ],
 )
-def test_row_31_layers_of_images_come_back(layers, path):
+def test_layers_of_images_come_back(layers, path):
     last = neuron(snn.Leaky, reset_mechanism="zero", threshold=torch.full((5,), 0.3))
     assert_same_spikes(nn.Sequential(*layers(), last), drive(2, 6, 6), path)
 
@@ -145,7 +145,7 @@ class Skip(nn.Module):
         return self.lif(self.b(x) + x)
 
 
-def test_row_31_skip_connections_are_exported(path):
+def test_skip_connections_are_exported(path):
     assert_same_spikes(Skip(), drive(4), path)
 
 
@@ -166,7 +166,7 @@ class Rectified(nn.Module):
         (chain(neuron(snn.Leaky, state_quant=torch.round)), "state_quant"),
     ],
 )
-def test_row_31_what_cannot_be_exported_is_named(net, name):
+def test_what_cannot_be_exported_is_named(net, name):
     with pytest.raises(NotImplementedError, match=name):
         export_to_nir(net, torch.zeros(1, 4), ignore_dims=[0])
 
@@ -179,26 +179,26 @@ def imported(*nodes):
 ONE, ZERO = np.ones(1), np.zeros(1)
 
 
-def test_row_31_a_resting_potential_makes_a_neuron_fire():
+def test_a_resting_potential_makes_a_neuron_fire():
     # v = 0, 0.6, 0.9 of 1.2: above 0.8 in the second step, then from 0 again.
     node = nir.LIF(ONE * 2e-4, ONE, ONE * 1.2, ONE * 0.8, ZERO)
     assert imported(node)([[0.0]] * 4) == [[0.0], [1.0], [0.0], [1.0]]
 
 
-def test_row_31_a_reset_potential_is_kept():
+def test_a_reset_potential_is_kept():
     # v = 0.5, 1.0 (fires, goes to 0.75), 0.875, 0.9375.
     node = nir.LIF(ONE * 2e-4, ONE, ZERO, ONE * 0.9, ONE * 0.75)
     assert imported(node)([[1.0], [1.5], [1.0], [1.0]]) == [[0.0], [1.0], [0.0], [1.0]]
 
 
 @pytest.mark.parametrize("r", [1.0, 1e4])
-def test_row_31_an_integrator_does_not_leak(r):
+def test_an_imported_integrator_does_not_leak(r):
     # v = 0.4, 0.7, 0.9, 1.05 (fires, goes to 0), 0.9.
     node = nir.IF(ONE * r, ONE, ZERO)
     assert imported(node)([[0.4], [0.3], [0.2], [0.15], [0.9]]) == [[0], [0], [0], [1], [0]]
 
 
-def test_row_31_every_node_type_is_imported():
+def test_every_node_type_is_imported():
     x = [[1.0], [0.0], [2.0]]
     assert imported(nir.Scale(ONE * 3))(x) == [[3.0], [0.0], [6.0]]
     assert imported(nir.Threshold(ONE))(x) == [[0.0], [0.0], [1.0]]
@@ -207,6 +207,6 @@ def test_row_31_every_node_type_is_imported():
     assert imported(nir.I(ONE * 5e3))(x) == [[0.5], [0.5], [1.5]]
 
 
-def test_row_32_the_documented_module_exists():
+def test_the_documented_module_for_exchange_exists():
     export = importlib.import_module("snntorch.export")
     assert export.export_to_nir is export_to_nir and export.import_from_nir is import_from_nir

@@ -1,4 +1,4 @@
-"""Rows 23, 25, 28, 40, 41 and the losses' part of 38: what 1.0.0 got wrong outside the neurons.
+"""What 1.0.0 got wrong in other losses, accuracies, surrogates and quantization.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -25,10 +25,10 @@ def cross_entropy(right, *wrong):
     return math.log(1 + sum(math.exp(logit - right) for logit in wrong))
 
 
-# Row 23 --------------------------------------------------------------------------------------
+# Losses: population codes and weights ----------------------------------------------------------
 
 
-def test_row_23_ce_rate_loss_sums_the_neurons_of_each_class():
+def test_ce_rate_loss_sums_the_neurons_of_each_class():
     spk = torch.tensor([[[1.0, 1.0, 0.0, 1.0]], [[1.0, 0.0, 0.0, 0.0]]])
     loss = SF.ce_rate_loss(population_code=True, num_classes=2)(spk, torch.tensor([1]))
     # Classes fire 2 and 1 times in the first step, 1 and 0 times in the second.
@@ -51,14 +51,14 @@ MEMBRANE = torch.tensor([[1, 0, 0.5], [0.5, 1, 0]]) * torch.tensor([[0.5], [2.0]
     ("loss", "each"), [(SF.mse_count_loss, COUNT), (SF.mse_membrane_loss, MEMBRANE)]
 )
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_row_23_weights_follow_the_class_of_each_sample(loss, each, reduction):
+def test_weights_follow_the_class_of_each_sample(loss, each, reduction):
     actual = loss(reduction=reduction, weight=WEIGHT)(COUNTED, TARGETS)
     assert actual.sum().item() == pytest.approx(getattr(each, reduction)().item())
     assert actual.numel() == 1
 
 
 @pytest.mark.parametrize("loss", [SF.ce_rate_loss, SF.ce_count_loss, SF.ce_max_membrane_loss])
-def test_row_23_a_weighted_sum_is_a_sum(loss):
+def test_a_weighted_sum_is_a_sum(loss):
     actual = loss(reduction="sum", weight=WEIGHT)(COUNTED, TARGETS)
     expected = {
         # By step: the sample of class 2 weighs 0.5, the one of class 0 weighs 2.
@@ -73,7 +73,7 @@ def test_row_23_a_weighted_sum_is_a_sum(loss):
     assert actual.tolist() == pytest.approx([expected] if actual.dim() else expected)
 
 
-# Row 25 --------------------------------------------------------------------------------------
+# Surrogates ------------------------------------------------------------------------------------
 
 
 def slope(fire, u):
@@ -81,13 +81,13 @@ def slope(fire, u):
     return torch.autograd.grad(fire(u).sum(), u)[0]
 
 
-def test_row_25_the_sigmoid_is_stable():
+def test_the_sigmoid_is_stable():
     e = math.exp(-2.5)
     expected = [0, 25 * e / (1 + e) ** 2, 25 / 4, 0]
     close(slope(surrogate.sigmoid(slope=25), [-100.0, -0.1, 0.0, 100.0]), expected)
 
 
-def test_row_25_lso_works():
+def test_lso_works():
     close(slope(surrogate.LSO(slope=0.25), [-2.0, 0.0, 0.5]), [0.25, 0.25, 1])
 
 
@@ -96,7 +96,7 @@ def test_row_25_lso_works():
     [surrogate.FastSigmoid, "fast_sigmoid"],
     ids=["class", "name"],
 )
-def test_row_25_a_class_and_a_name_are_accepted(spike_grad):
+def test_a_class_and_a_name_are_accepted(spike_grad):
     x = torch.tensor([[0.9, 1.2]], requires_grad=True)
     spk, _ = snn.Leaky(0.5, spike_grad=spike_grad)(x)
     spk.sum().backward()
@@ -104,21 +104,21 @@ def test_row_25_a_class_and_a_name_are_accepted(spike_grad):
     close(x.grad, [[1 / (1 + 2.5) ** 2, 1 / (1 + 5.0) ** 2]])
 
 
-def test_row_25_an_instance_of_a_surrogate_is_accepted():
+def test_an_instance_of_a_surrogate_is_accepted():
     x = torch.tensor([[0.5]], requires_grad=True)
     spk, _ = snn.Leaky(0.5, spike_grad=surrogate.FastSigmoid(2))(x)
     spk.sum().backward()
     assert x.grad.item() == 1 / (1 + 2 * 0.5) ** 2
 
 
-def test_row_25_surrogates_go_with_torch_func():
+def test_surrogates_go_with_torch_func():
     fire = surrogate.fast_sigmoid(2)
     u = torch.tensor([-0.5, 1.5])
     each = torch.func.vmap(torch.func.grad(fire))(u)
     assert each.tolist() == [1 / 4, 1 / 16]
 
 
-# Row 28 --------------------------------------------------------------------------------------
+# Quantized states ------------------------------------------------------------------------------
 
 
 class Largest(TorchDispatchMode):
@@ -133,7 +133,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-def test_row_28_quantisation_takes_memory_of_the_order_of_the_input():
+def test_quantization_takes_memory_of_the_order_of_the_input():
     quantise = state_quant(num_bits=8, threshold=1.0)
     states = torch.linspace(-1.5, 1.5, 5000)
     with Largest() as seen:
@@ -143,18 +143,18 @@ def test_row_28_quantisation_takes_memory_of_the_order_of_the_input():
     assert seen.bytes <= 2 * states.nbytes
 
 
-# Row 38 --------------------------------------------------------------------------------------
+# Wrong targets and reductions ------------------------------------------------------------------
 
 SILENT = [accuracy_rate, SF.mse_count_loss(), SF.mse_membrane_loss()]
 
 
 @pytest.mark.parametrize("measure", SILENT, ids=lambda measure: measure.__name__)
-def test_row_38_one_target_for_a_whole_batch_is_an_error(measure):
+def test_one_target_for_a_whole_batch_is_an_error(measure):
     with pytest.raises(ValueError, match=r"\(1,\).*\(2,\)"):
         measure(COUNTED, torch.tensor([2]))
 
 
-def test_row_38_one_hot_targets_are_an_error():
+def test_one_hot_targets_are_an_error():
     # As many samples as classes: here 1.0.0 compares samples with classes.
     with pytest.raises(ValueError, match="one-hot"):
         accuracy_rate(COUNTED[:, :, :2], torch.eye(2))
@@ -170,21 +170,21 @@ def test_row_38_one_hot_targets_are_an_error():
         SF.mse_membrane_loss,
     ],
 )
-def test_row_38_an_unknown_reduction_with_weights_is_an_error(loss):
+def test_an_unknown_reduction_with_weights_is_an_error(loss):
     with pytest.raises(ValueError, match="median"):
         loss(reduction="median", weight=WEIGHT[:2])(COUNTED[:, :, :2], torch.tensor([1, 0]))
 
 
-# Row 40 --------------------------------------------------------------------------------------
+# Targets of losses -----------------------------------------------------------------------------
 
 
-def test_row_40_a_rate_of_29_percent_aims_at_29_of_100_spikes():
+def test_a_rate_of_29_percent_aims_at_29_of_100_spikes():
     spk = torch.zeros(100, 1, 2)
     spk[:29, 0, 1] = 1
     assert SF.mse_count_loss(correct_rate=0.29)(spk, torch.tensor([1])).item() == 0
 
 
-def test_row_40_membrane_targets_may_vary_in_time():
+def test_membrane_targets_may_vary_in_time():
     mem = torch.tensor([[[0.5, 0.25]], [[0.5, 0.25]]])
     loss = SF.mse_membrane_loss(time_var_targets=True)
     # Class 0 is right in the first step, class 1 in the second.
@@ -193,7 +193,7 @@ def test_row_40_membrane_targets_may_vary_in_time():
     close(loss(mem, wanted), [(0.25 + 1) / 4])
 
 
-# Row 41 --------------------------------------------------------------------------------------
+# Surrogates as functions -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,6 @@ def test_row_40_membrane_targets_may_vary_in_time():
     ],
     ids=lambda each: each.__name__,
 )
-def test_row_41_apply_takes_one_argument(function, factory):
+def test_apply_takes_one_argument(function, factory):
     u = [-1.0, -0.1, 0.1, 1.5]
     assert torch.equal(slope(function.apply, u), slope(factory(), u))

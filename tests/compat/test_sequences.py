@@ -1,5 +1,4 @@
-"""Rows 15 to 19, and 39's LeakyParallel part: what 1.0.0 got wrong in the neurons that take whole
-sequences, in DeltaLeaky and in the layers.
+"""What 1.0.0 got wrong in the neurons that take whole sequences, in DeltaLeaky and in the layers.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -29,7 +28,7 @@ def make(cls, *args, **kwargs):
     return cls(*args, **kwargs)
 
 
-# Row 15 --------------------------------------------------------------------------------------
+# StateLeaky and LinearLeaky --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -40,13 +39,13 @@ def make(cls, *args, **kwargs):
     ],
     ids=["StateLeaky", "LinearLeaky"],
 )
-def test_row_15_graded_spikes_are_scaled_once(layer):
+def test_graded_spikes_are_scaled_once(layer):
     spk, _ = make(layer, threshold=-10.0, graded_spikes_factor=3.0)(torch.zeros(2, 1, 1))
     assert spk.flatten().tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("cls", ["StateLeaky", "LinearLeaky"])
-def test_row_15_every_parameter_is_used(cls):
+def test_every_parameter_is_used(cls):
     sizes = {"channels": 3} if cls == "StateLeaky" else {"in_features": 3, "out_features": 3}
     lif = make(getattr(snn, cls), beta=0.5, learn_beta=True, **sizes)
     lif(torch.ones(4, 1, 3))[1].sum().backward()
@@ -62,11 +61,11 @@ def test_row_15_every_parameter_is_used(cls):
         close(twin.tau, 4)
 
 
-# Row 16 --------------------------------------------------------------------------------------
+# AssociativeLeaky ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("steps", [50, 1000])
-def test_row_16_associative_leaky_is_the_recurrence_at_any_length(steps):
+def test_associative_leaky_is_the_recurrence_at_any_length(steps):
     layer = make(snn.AssociativeLeaky, 4, 2, 3, 6, use_q_projection=False)
     x = 4 * current(steps, 2, 4)
     v, k, alpha = (p(x).detach().double() for p in (layer.to_v, layer.to_k, layer.to_alpha))
@@ -81,7 +80,7 @@ def test_row_16_associative_leaky_is_the_recurrence_at_any_length(steps):
     assert 0 < late.sum() < late.numel()
 
 
-def test_row_16_associative_leaky_has_gradients_at_any_length():
+def test_associative_leaky_has_gradients_at_any_length():
     layer = make(snn.AssociativeLeaky, 2, 1, 1, 1, use_q_projection=False)
     x = current(200, 1, 2).requires_grad_()
     layer(x)[-1].sum().backward()
@@ -99,16 +98,16 @@ def test_row_16_associative_leaky_has_gradients_at_any_length():
         close(x.grad[-1], slope * (before + both), rtol=1e-4, atol=1e-6)
 
 
-# Row 17, and 39 ------------------------------------------------------------------------------
+# LeakyParallel ---------------------------------------------------------------------------------
 
 
-def test_row_17_leaky_parallel_uses_a_vector_beta():
+def test_leaky_parallel_uses_a_vector_beta():
     layer = make(snn.LeakyParallel, 2, 3, beta=torch.tensor([0.25, 0.5, 0.75]))
     close(layer.rnn.weight_hh_l0.detach(), torch.diag(torch.tensor([0.25, 0.5, 0.75])))
 
 
 @pytest.mark.filterwarnings("ignore:dropout option adds dropout")
-def test_row_17_leaky_parallel_drops_out():
+def test_leaky_parallel_drops_out():
     layer = make(snn.LeakyParallel, 4, 50, beta=0.9, threshold=-1.0, dropout=0.5)
     x = current(20, 4, 4)
     dropped = (layer(x) == 0).float().mean()
@@ -116,13 +115,13 @@ def test_row_17_leaky_parallel_drops_out():
     assert (layer.eval()(x) == 1).all()
 
 
-def test_row_17_leaky_parallel_is_built_on_a_device():
+def test_leaky_parallel_is_built_on_a_device():
     layer = make(snn.LeakyParallel, 2, 3, beta=0.9, device="meta")
     assert {value.device.type for value in layer.state_dict().values()} == {"meta"}
     assert layer(torch.ones(4, 1, 2, device="meta")).device.type == "meta"
 
 
-def test_row_17_leaky_parallel_is_built_in_a_type():
+def test_leaky_parallel_is_built_in_a_type():
     layer = make(snn.LeakyParallel, 2, 3, beta=0.9, dtype=torch.float64)
     assert {value.dtype for value in layer.state_dict().values()} == {torch.float64}
     assert layer(current(4, 1, 2).double()).dtype == torch.float64
@@ -130,7 +129,7 @@ def test_row_17_leaky_parallel_is_built_in_a_type():
 
 # torch announces the end of torch.jit.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_row_17_and_39_leaky_parallel_is_traceable():
+def test_leaky_parallel_is_traceable():
     layer = make(snn.LeakyParallel, 2, 3, beta=0.9, threshold=0.3)
     x, longer = current(6, 2, 2), current(30, 4, 2, seed=2)
     file = io.BytesIO()
@@ -142,16 +141,16 @@ def test_row_17_and_39_leaky_parallel_is_traceable():
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-def test_row_39_leaky_parallel_compiles_as_one_graph():
+def test_leaky_parallel_compiles_as_one_graph():
     layer, x = make(snn.LeakyParallel, 2, 3, beta=0.9, threshold=0.3), current(6, 2, 2)
     compiled = torch.compile(layer, backend="eager", fullgraph=True)
     assert torch.equal(compiled(x), layer(x))
 
 
-# Row 18 --------------------------------------------------------------------------------------
+# DeltaLeaky ------------------------------------------------------------------------------------
 
 
-def test_row_18_a_delta_leaky_leaves_others_alone():
+def test_a_delta_leaky_leaves_others_alone():
     delta = snn.DeltaLeaky(0.3, beta=0.5)
     lif = snn.Leaky(0.5, init_hidden=True)
     lif(torch.ones(2))
@@ -160,7 +159,7 @@ def test_row_18_a_delta_leaky_leaves_others_alone():
     delta.detach_hidden()
 
 
-def test_row_18_its_states_are_like_everyones():
+def test_delta_leaky_has_states_like_other_neurons():
     delta = snn.DeltaLeaky(0.3, beta=0.5)
     x = torch.tensor([[1.0, 0.25]], requires_grad=True)
     spk, (mem, mem_prev) = delta(x)  # carries on without states
@@ -177,11 +176,11 @@ def test_row_18_its_states_are_like_everyones():
     assert mem_prev.abs().sum() == 0 and torch.equal(mem, torch.ones(3, 4))
 
 
-# Row 19 --------------------------------------------------------------------------------------
+# BNTT and GradedSpikes -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls, shape", [("BatchNormTT1d", (3, 4)), ("BatchNormTT2d", (3, 4, 2, 2))])
-def test_row_19_batch_norm_through_time_is_called_with_the_step(cls, shape):
+def test_batch_norm_through_time_is_called_with_the_step(cls, shape):
     bntt, twin = getattr(snn, cls)(4, 2), getattr(snn, cls)(4, 2)
     for step in (1, 0):
         x = current(*shape, seed=step)
@@ -190,7 +189,7 @@ def test_row_19_batch_norm_through_time_is_called_with_the_step(cls, shape):
         assert torch.equal(value, twin.state_dict()[name])
 
 
-def test_row_19_graded_spikes_weigh_features():
+def test_graded_spikes_weigh_features():
     layer = snn.GradedSpikes(3, 2.0)
     with torch.no_grad():
         layer.weights.copy_(torch.tensor([[1.0], [2.0], [4.0]]))

@@ -1,4 +1,4 @@
-"""Row 30: 1.0.0 draws with pandas, declares nothing that it imports, and hides its submodules.
+"""1.0.0 draws with pandas, declares nothing that it imports, and hides its submodules.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -25,7 +25,7 @@ def run(code):
     return done.stdout.split()
 
 
-def test_row_30_spikeplot_needs_no_pandas():
+def test_spikeplot_needs_no_pandas():
     assert run("""
 import sys
 sys.modules["pandas"] = None
@@ -44,13 +44,13 @@ print(len(animation.to_jshtml()) > 1000)
 """) == ["4", "True"]
 
 
-def test_row_30_dependencies_are_declared():
+def test_dependencies_are_declared():
     declared = " ".join(metadata.requires("snntorch") or ())
     for name in ("torch", "numpy", "matplotlib", "celluloid", "nir"):
         assert name in declared
 
 
-def test_row_30_submodules_are_there_after_the_import():
+def test_submodules_are_there_after_the_import():
     names = ("functional", "spikegen", "spikeplot", "surrogate", "utils")
     code = f"import snntorch as snn; print(*(hasattr(snn, name) for name in {names}))"
     assert run(code) == ["True"] * len(names)

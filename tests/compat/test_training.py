@@ -1,4 +1,4 @@
-"""Rows 26 and 29: what 1.0.0 got wrong in training loops and data sets.
+"""What 1.0.0 got wrong in training loops and data sets.
 
 Only names that 1.0.0 has are used, so that the file can be run against it too (with --noconftest),
 where every test must fail.
@@ -12,7 +12,7 @@ import snntorch as snn
 from snntorch import backprop, utils
 from snntorch import functional as SF
 
-# Row 26 --------------------------------------------------------------------------------------
+# Training loops --------------------------------------------------------------------------------
 
 
 def make_net(hidden, steps=5):
@@ -25,7 +25,7 @@ def make_net(hidden, steps=5):
 
 
 @pytest.mark.parametrize("train", [backprop.TBPTT, backprop.RTRL])
-def test_row_26_truncated_training_takes_data_that_vary_in_time(train):
+def test_truncated_training_takes_data_that_vary_in_time(train):
     net, optimizer, batches = make_net(snn.Leaky(0.5, init_hidden=True))
     before = net[0].weight.clone()
     train(net, batches, optimizer, SF.ce_rate_loss())
@@ -41,7 +41,7 @@ def test_row_26_truncated_training_takes_data_that_vary_in_time(train):
     ],
     ids=["Synaptic", "SLSTM", "RSynaptic"],
 )
-def test_row_26_networks_may_mix_neurons(hidden, train):
+def test_networks_may_mix_neurons(hidden, train):
     net, optimizer, batches = make_net(hidden())
     before = net[0].weight.clone()
     options = {"time_var": False, "num_steps": 5}
@@ -50,7 +50,7 @@ def test_row_26_networks_may_mix_neurons(hidden, train):
 
 
 @pytest.mark.parametrize("static", [False, True])
-def test_row_26_the_loss_carries_no_graph(static):
+def test_the_loss_carries_no_graph(static):
     net, optimizer, batches = make_net(snn.Leaky(0.5, init_hidden=True))
     batches = [(x[0], y) for x, y in batches] if static else batches
     options = {"time_var": False, "num_steps": 5} if static else {}
@@ -70,7 +70,7 @@ class Given:
         return 0 * spk.sum() + next(self.losses)
 
 
-def test_row_26_the_average_weighs_parts_by_their_length():
+def test_the_average_weighs_parts_by_their_length():
     net, optimizer, batches = make_net(snn.Leaky(0.5, init_hidden=True))
     options = {"time_var": False, "num_steps": 5, "K": 2}
     loss = backprop.TBPTT(net, [(x[0], y) for x, y in batches], optimizer, Given(), **options)
@@ -78,7 +78,7 @@ def test_row_26_the_average_weighs_parts_by_their_length():
     assert loss.item() == pytest.approx(((2 * 1 + 2 * 2 + 4) / 5 + (2 * 3 + 2 * 5 + 7) / 5) / 2)
 
 
-def test_row_26_any_function_is_a_criterion():
+def test_any_function_is_a_criterion():
     net, optimizer, batches = make_net(snn.Leaky(0.5, init_hidden=True))
     seen = []
 
@@ -90,7 +90,7 @@ def test_row_26_any_function_is_a_criterion():
     assert loss.item() == pytest.approx(sum(spk.mean().item() for spk in seen) / 2)
 
 
-# Row 29 --------------------------------------------------------------------------------------
+# Subsets of data -------------------------------------------------------------------------------
 
 
 class Letters:
@@ -104,7 +104,7 @@ class Letters:
         return len(self.data)
 
 
-def test_row_29_a_validation_set_may_have_a_list_of_targets():
+def test_a_validation_set_may_have_a_list_of_targets():
     train, val = utils.valid_split(Letters(), Letters(), 0.25)
     assert (len(train), len(val)) == (15, 5)
     assert sorted([*train.data, *val.data]) == list(range(100, 120))
@@ -112,7 +112,7 @@ def test_row_29_a_validation_set_may_have_a_list_of_targets():
         assert part.targets == [chr(ord("a") + value - 100) for value in part.data]
 
 
-def test_row_29_a_subset_may_have_lists():
+def test_a_subset_may_have_lists():
     letters = Letters()
     letters.data = letters.data.tolist()
     assert utils.data_subset(letters, 6, 2) is letters

@@ -1,12 +1,12 @@
 """Record what release 1.0.0 computes with subclasses that override a part of a neuron's step.
 
 Run inside a virtual environment that holds torch==2.13.0, numpy and snntorch==1.0.0, never the
-project itself, and from another folder, with tests/ on the path:
+project itself, and from another folder, with tests/helpers on the path:
 
-    PYTHONPATH=tests python record_overrides.py tests/golden/overrides.npz
+    PYTHONPATH=tests/helpers python record_overrides.py tests/golden/overrides.npz
 
-The cases and their input are those of tests/overridden.py. ``<model>/<override>/<reset>/<name>``
-holds what its ``run`` returns.
+The cases and their input are those of tests/helpers/overridden.py.
+``<model>/<override>/<reset>/<name>`` holds what its ``run`` returns.
 """
 
 import sys

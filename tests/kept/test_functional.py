@@ -44,7 +44,7 @@ MARGINS = [0.5 / 4, (0.5 + 1 + 1.5) / 4, (1 + 0.5 + 0.5) / 4]
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_row_59_own_losses_reduce_as_they_are_told(reduction):
+def test_own_losses_reduce_as_they_are_told(reduction):
     loss_fn = margin_loss(reduction)
     expected = {"mean": sum(MARGINS) / 3, "sum": sum(MARGINS), "none": MARGINS}[reduction]
     loss = loss_fn(SPIKES, TARGETS)
@@ -53,7 +53,7 @@ def test_row_59_own_losses_reduce_as_they_are_told(reduction):
     assert (loss_fn.reduction, loss_fn.weight, loss_fn.__name__) == (reduction, None, "margin_loss")
 
 
-def test_row_59_weights_come_before_the_mean():
+def test_weights_come_before_the_mean():
     loss_fn = margin_loss(weight=WEIGHT)
     assert loss_fn._intermediate_reduction() == "none"
     weighted = [1 * MARGINS[0], 3 * MARGINS[1], 2 * MARGINS[2]]
@@ -62,7 +62,7 @@ def test_row_59_weights_come_before_the_mean():
     torch.testing.assert_close(loss_fn(SPIKES, TARGETS), torch.tensor(weighted))
 
 
-def test_row_59_any_reduction_weight_and_targets_of_ones_own():
+def test_own_losses_take_any_reduction_weight_and_targets():
     class distance(SF.LossFunctions):
         def _compute_loss(self, spk_out, targets):
             loss_fn = torch.nn.KLDivLoss(reduction=self._intermediate_reduction())
@@ -77,7 +77,7 @@ def test_row_59_any_reduction_weight_and_targets_of_ones_own():
     assert distance("mean", [1, 2]).weight == [1, 2]
 
 
-def test_row_59_population_codes_of_own_losses():
+def test_population_codes_of_own_losses():
     loss_fn = SF.LossFunctions("mean", None)
     # neurons 0 and 1, and 2 and 3
     counts = [[2.0, 1], [1, 3], [2, 0]]
@@ -91,7 +91,7 @@ def test_row_59_population_codes_of_own_losses():
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-def test_row_59_subclasses_of_the_losses(weight):
+def test_subclasses_of_the_losses(weight):
     class sparse_count_loss(SF.ce_count_loss):
         def _compute_loss(self, spk_out, targets):
             return super()._compute_loss(spk_out, targets) + 0.1 * spk_out.sum()
@@ -102,7 +102,7 @@ def test_row_59_subclasses_of_the_losses(weight):
     torch.testing.assert_close(loss, torch.tensor(mean + 0.9))
 
 
-def test_row_59_subclasses_keep_the_name_of_the_loss():
+def test_subclasses_keep_the_name_of_the_loss():
     class own_membrane_loss(SF.mse_membrane_loss):
         pass
 
@@ -110,7 +110,7 @@ def test_row_59_subclasses_keep_the_name_of_the_loss():
 
 
 @pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.mse_membrane_loss])
-def test_row_59_losses_over_time_before_they_are_reduced(loss_type):
+def test_losses_over_time_before_they_are_reduced(loss_type):
     loss_fn = loss_type(reduction="none")
     each = loss_fn._compute_loss(SPIKES, TARGETS)
     assert torch.equal(each, loss_fn(SPIKES, TARGETS))
@@ -119,7 +119,7 @@ def test_row_59_losses_over_time_before_they_are_reduced(loss_type):
     torch.testing.assert_close(mean, each.mean().reshape(1))
 
 
-def test_row_23_a_weighted_mean_over_time_is_a_scalar():
+def test_a_weighted_mean_over_time_is_a_scalar():
     loss = SF.ce_rate_loss(weight=WEIGHT)(SPIKES, TARGETS)
     each = SF.ce_rate_loss(reduction="none")(SPIKES, TARGETS)
     assert loss.shape == ()
@@ -137,70 +137,70 @@ def test_row_23_a_weighted_mean_over_time_is_a_scalar():
         ),
     ],
 )
-def test_row_23_the_weighted_mean_of_spike_times_divides_by_the_weights(inverse, each):
+def test_the_weighted_mean_of_spike_times_divides_by_the_weights(inverse, each):
     loss = SF.ce_temporal_loss(inverse=inverse, weight=WEIGHT)(SPIKES, TARGETS)
     expected = (1 * each[0] + 3 * each[1] + 2 * each[2]) / 6
     torch.testing.assert_close(loss, torch.tensor(expected))
 
 
 @pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.ce_count_loss, SF.ce_max_membrane_loss])
-def test_row_23_class_minus_100_is_left_out(loss_type):
+def test_class_minus_100_is_left_out(loss_type):
     some = torch.tensor([0, -100, 1])
     two = loss_type()(SPIKES[:, [0, 2]], TARGETS[[0, 2]])
     torch.testing.assert_close(loss_type()(SPIKES, some), two)
 
 
 @pytest.mark.parametrize("loss_type", [SF.ce_count_loss, SF.ce_max_membrane_loss])
-def test_row_23_one_sample_without_a_batch(loss_type):
+def test_one_sample_without_a_batch(loss_type):
     loss = loss_type()(SPIKES[:, 1], torch.tensor(2))
     torch.testing.assert_close(loss, loss_type()(SPIKES[:, 1:2], TARGETS[1:2]))
 
 
-def test_row_23_an_empty_batch_sums_to_zero():
+def test_an_empty_batch_sums_to_zero():
     loss = SF.ce_count_loss(reduction="sum")(SPIKES[:, :0], TARGETS[:0])
     assert loss.item() == 0
 
 
-def test_row_40_a_count_beyond_the_steps():
+def test_a_count_beyond_the_steps():
     # wanted 3 spikes of class 0 and 1 of the others: counts [2 0 1 0]
     loss = SF.mse_count_loss(correct_rate=1.5, incorrect_rate=0.5)(SPIKES[:, :1], TARGETS[:1])
     torch.testing.assert_close(loss, torch.tensor((1 + 1 + 0 + 1) / 2 / 4))
 
 
-def test_row_22_spike_times_given_as_targets_come_back_as_they_are():
+def test_spike_times_given_as_targets_come_back_as_they_are():
     times = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 1]])
     first, wanted = SF.SpikeTime(target_is_time=True)(SPIKES, times)
     assert first.tolist() == [[0, 1, 0, 1], [1, 1, 0, 0], [0, 1, 1, 1]]
     assert wanted.dtype == torch.int64 and torch.equal(wanted, times)
 
 
-def test_row_38_classes_that_a_network_does_not_have_are_never_right():
+def test_classes_that_a_network_does_not_have_are_never_right():
     # best by rate: 0, 3, 0
     assert SF.accuracy_rate(SPIKES, torch.tensor([0, -100, 7])) == 1 / 3
     assert SF.accuracy_rate(SPIKES, np.array([0, 3, 1])) == pytest.approx(2 / 3)
 
 
-def test_row_24_latencies_come_in_single_precision():
+def test_latencies_come_in_single_precision():
     data = torch.tensor([0.1, 0.9], dtype=torch.float64)
     assert spikegen.latency(data, num_steps=5).dtype == torch.float32
     times, _ = spikegen.latency_code(data)
     assert times.dtype == torch.float64
 
 
-def test_row_24_latency_codes_of_any_feature():
+def test_latency_codes_of_any_feature():
     times, below = spikegen.latency_code(torch.tensor([-1.0, 2.0, 0.5]), threshold=0.25)
     assert below.tolist() == [True, False, False]
     expected = [math.log(0.2500001 / 1e-7), math.log(2 / 1.75), math.log(2)]
     torch.testing.assert_close(times, torch.tensor(expected), rtol=0.02, atol=0)
 
 
-def test_row_24_changes_of_incomplete_series():
+def test_changes_of_incomplete_series():
     gap = torch.tensor([1.0, math.nan, 3.0, 4.0])
     assert spikegen.delta(gap, threshold=0.5).tolist() == [1, 0, 0, 1]
     series = torch.tensor([0.0, -0.5, -2.5])
     assert spikegen.delta(series, threshold=-1).tolist() == [1, 1, 0]
 
 
-def test_row_24_inverse_one_hot_marks_zeros():
+def test_inverse_one_hot_marks_zeros():
     scores = torch.tensor([[0.1, 0.0], [0.0, 1.0]])
     assert spikegen.to_one_hot_inverse(scores).tolist() == [[0, 1], [1, 0]]

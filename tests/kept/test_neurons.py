@@ -1,4 +1,4 @@
-"""Rows 50 to 56, 58, 62 and 65: what code written for 1.0.0 does with neurons.
+"""What code written for 1.0.0 does with neurons.
 
 Every test passes on 1.0.0 too (with --noconftest); ``make compat-proof`` runs them there.
 """
@@ -46,7 +46,7 @@ def init(neuron):
     return states if isinstance(states, tuple) else (states,)
 
 
-# Row 50 --------------------------------------------------------------------------------------
+# Overridden parts of a step --------------------------------------------------------------------
 
 
 class LinearLeak(snn.Leaky):
@@ -54,7 +54,7 @@ class LinearLeak(snn.Leaky):
         return (self.mem - self.beta + input_).clamp(min=0)
 
 
-def test_row_50_an_overridden_update_is_what_a_step_calls():
+def test_an_overridden_update_is_what_a_step_calls():
     lif, x = LinearLeak(beta=0.1), torch.full((1, 1), 0.3)
     mem, trace = lif.reset_mem(), []
     for _ in range(6):
@@ -65,7 +65,7 @@ def test_row_50_an_overridden_update_is_what_a_step_calls():
     )
 
 
-def test_row_50_parameters_of_an_override_get_gradients():
+def test_parameters_of_an_override_get_gradients():
     class Adaptive(snn.Synaptic):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
@@ -82,7 +82,7 @@ def test_row_50_parameters_of_an_override_get_gradients():
 
 
 @every_model
-def test_row_50_a_state_function_put_in_place(name):
+def test_a_state_function_put_in_place(name):
     neuron = make(name)
     states = [f"set {state}" for state in MODELS[name][1] if state != "spk"]
     values = [torch.full_like(current(name), 2.0 + i) for i in range(len(states))]
@@ -93,7 +93,7 @@ def test_row_50_a_state_function_put_in_place(name):
 
 
 @every_model
-def test_row_50_the_reset_signal_is_an_attribute(name):
+def test_the_reset_signal_is_an_attribute(name):
     neuron, x = make(name, threshold=0.1), current(name)
     for _ in range(3):
         fired = (neuron.mem > neuron.threshold).float()
@@ -101,7 +101,7 @@ def test_row_50_the_reset_signal_is_an_attribute(name):
     assert torch.equal(neuron.reset, fired) and fired.any()
 
 
-def test_row_50_a_call_written_for_1_0_0():
+def test_a_call_written_for_1_0_0():
     class Own(snn.Leaky):
         def forward(self, input_, mem):
             self.mem = mem
@@ -114,11 +114,11 @@ def test_row_50_a_call_written_for_1_0_0():
     assert spk.item() == 1 and mem.item() == pytest.approx(0.9 * 1.5 + 1 - 1)
 
 
-# Row 51 --------------------------------------------------------------------------------------
+# A subclass's tensors --------------------------------------------------------------------------
 
 
 @every_model
-def test_row_51_a_subclass_holds_tensors_of_any_shape(name):
+def test_a_subclass_holds_tensors_of_any_shape(name):
     neuron, x = make(name), current(name)
     want = neuron(x)
     other = make(name)
@@ -127,7 +127,7 @@ def test_row_51_a_subclass_holds_tensors_of_any_shape(name):
     assert all(map(torch.equal, other(x), want))
 
 
-# Row 52 --------------------------------------------------------------------------------------
+# Parameters given as arguments -----------------------------------------------------------------
 
 GIVEN = {
     "Leaky beta": lambda p: snn.Leaky(p),
@@ -148,7 +148,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("case", GIVEN)
 @pytest.mark.parametrize("kind", [nn.Parameter, torch.Tensor.requires_grad_])
-def test_row_52_a_given_parameter_is_used_and_trained(case, kind):
+def test_a_given_parameter_is_used_and_trained(case, kind):
     torch.manual_seed(0)
     given = kind(torch.tensor(0.8))
     neuron = GIVEN[case](given)
@@ -160,7 +160,7 @@ def test_row_52_a_given_parameter_is_used_and_trained(case, kind):
     assert torch.equal(getattr(neuron, name), given)
 
 
-def test_row_52_a_parameter_changes_with_its_owner():
+def test_a_given_parameter_changes_with_its_owner():
     given = nn.Parameter(torch.tensor(0.8))
     lif = snn.Leaky(given, init_hidden=True, output=True)
     lif(torch.ones(1, 1))
@@ -169,7 +169,7 @@ def test_row_52_a_parameter_changes_with_its_owner():
     assert lif(torch.ones(1, 1))[1].item() == pytest.approx(1.1)  # 1 did not fire
 
 
-def test_row_52_whoever_owns_it_lists_it_once():
+def test_a_given_parameter_is_listed_once():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -179,11 +179,11 @@ def test_row_52_whoever_owns_it_lists_it_once():
     assert len(list(Net().parameters())) == 1
 
 
-# Row 53 --------------------------------------------------------------------------------------
+# Detaching in place ----------------------------------------------------------------------------
 
 
 @every_model
-def test_row_53_detach_works_in_place(name):
+def test_detach_works_in_place(name):
     neuron, x = make(name), current(name).requires_grad_()
     _, *states = neuron(x)
     assert all(state.requires_grad for state in states)
@@ -191,18 +191,18 @@ def test_row_53_detach_works_in_place(name):
     assert not any(state.requires_grad for state in states)
 
 
-# Row 54 --------------------------------------------------------------------------------------
+# Initial states, and states after a reset ------------------------------------------------------
 
 
 @every_model
-def test_row_54_initial_states_have_a_dimension(name):
+def test_initial_states_have_a_dimension(name):
     neuron = make(name)
     for states in (init(neuron), [getattr(neuron, state) for state in MODELS[name][1]]):
         assert [tuple(state.shape) for state in states] == [(0,)] * len(MODELS[name][1])
 
 
 @every_model
-def test_row_54_after_a_reset_the_attributes_are_zeros_of_the_last_shape(name):
+def test_after_a_reset_the_attributes_are_zeros_of_the_last_shape(name):
     neuron, x = make(name, init_hidden=True), current(name)
     neuron(x)
     shapes = [getattr(neuron, state).shape for state in MODELS[name][1]]
@@ -237,7 +237,7 @@ def written(how, lif):
         ("assigned", 0),
     ],
 )
-def test_row_54_what_is_written_into_the_state_counts(how, called):
+def test_what_is_written_into_the_state_counts(how, called):
     lif, zero = snn.Leaky(0.8, init_hidden=True, output=True), torch.zeros(3, 4)
     if called:
         lif(zero)
@@ -246,13 +246,13 @@ def test_row_54_what_is_written_into_the_state_counts(how, called):
     torch.testing.assert_close(lif(zero)[1], torch.full((3, 4), 0.8 * 0.7))
 
 
-# Row 55 --------------------------------------------------------------------------------------
+# Kept states of another shape ------------------------------------------------------------------
 
 
 @every_model
 @pytest.mark.parametrize("first, then", [(1, 8), (8, 1), (8, 3)])
 @pytest.mark.filterwarnings("ignore:.*starts from zeros")
-def test_row_55_a_left_over_state_of_another_batch_starts_fresh(name, first, then):
+def test_a_left_over_state_of_another_batch_starts_fresh(name, first, then):
     neuron = make(name, init_hidden=True, output=True)
     for _ in range(3):
         neuron(current(name, batch=first))
@@ -262,14 +262,14 @@ def test_row_55_a_left_over_state_of_another_batch_starts_fresh(name, first, the
 
 @pytest.mark.parametrize("first, then", [((4,), (8, 4)), ((3, 1), (3, 5)), ((2, 3), (2, 3, 3))])
 @pytest.mark.filterwarnings("ignore:.*starts from zeros")
-def test_row_55_so_does_one_that_would_broadcast(first, then):
+def test_a_left_over_state_that_would_broadcast_starts_fresh(first, then):
     lif = snn.Leaky(0.8, init_hidden=True, output=True)
     for _ in range(3):
         lif(torch.full(first, 0.9))
     assert torch.equal(lif(torch.full(then, 0.1))[1], torch.full(then, 0.1))
 
 
-def test_row_55_initial_states_serve_smaller_and_larger_batches():
+def test_initial_states_serve_smaller_and_larger_batches():
     lif = snn.Leaky(0.8)
     for batch in (8, 3, 9):
         mem = lif.init_leaky()
@@ -278,19 +278,19 @@ def test_row_55_initial_states_serve_smaller_and_larger_batches():
         assert torch.equal(mem, torch.full((batch, 4), 0.9))
 
 
-# Row 56 --------------------------------------------------------------------------------------
+# The membrane as an attribute ------------------------------------------------------------------
 
 
 @every_model
 @pytest.mark.parametrize("hidden", [True, False])
-def test_row_56_the_attribute_is_the_tensor_that_was_returned(name, hidden):
+def test_the_attribute_is_the_tensor_that_was_returned(name, hidden):
     neuron = make(name, init_hidden=hidden, output=hidden)
     out = neuron(current(name).requires_grad_())
     for state, returned in zip(MODELS[name][1][::-1], out[::-1], strict=False):
         assert getattr(neuron, state) is returned and returned.requires_grad
 
 
-def test_row_56_a_loss_may_read_the_attribute():
+def test_a_loss_may_read_the_attribute():
     fc, lif = nn.Linear(4, 3), snn.Leaky(0.9)
     mem = lif.init_leaky()
     for x in torch.rand(5, 2, 4):
@@ -300,7 +300,7 @@ def test_row_56_a_loss_may_read_the_attribute():
     assert fc.weight.grad.any()
 
 
-# Row 57 --------------------------------------------------------------------------------------
+# Names of modules ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -317,19 +317,19 @@ def test_row_56_a_loss_may_read_the_attribute():
         ("_layers.bntt", "BatchNormTT1d"),
     ],
 )
-def test_row_57_modules_have_the_names_of_1_0_0(module, name):
+def test_modules_have_the_names_of_1_0_0(module, name):
     assert callable(getattr(importlib.import_module(f"snntorch.{module}"), name))
 
 
 @pytest.mark.parametrize("name", ["neurons", "leaky", "alpha", "slstm", "bntt"])
-def test_row_57_modules_are_attributes_of_the_package(name):
+def test_modules_are_attributes_of_the_package(name):
     assert getattr(snn, name).__name__.endswith(f".{name}")
 
 
-# Row 58 --------------------------------------------------------------------------------------
+# The list of instances -------------------------------------------------------------------------
 
 
-def test_row_58_instances_are_a_list():
+def test_instances_are_a_list():
     snn.SpikingNeuron.init()
     a, b = snn.Leaky(0.9), snn.Synaptic(0.9, 0.8)
     instances = snn.SpikingNeuron.instances
@@ -347,11 +347,11 @@ def test_row_58_instances_are_a_list():
     assert len(snn.SpikingNeuron.instances) == 0
 
 
-# Row 62 --------------------------------------------------------------------------------------
+# Warnings --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sizes, cls", [((3,), "StateLeaky"), ((2, 3), "LinearLeaky")])
-def test_row_62_settings_of_spikes_without_spikes_warn(sizes, cls):
+def test_settings_of_spikes_without_spikes_warn(sizes, cls):
     text = "StateLeaky: spike-related settings are unused when output=False"
     for setting in (
         {"learn_threshold": True},
@@ -368,10 +368,10 @@ def test_row_62_settings_of_spikes_without_spikes_warn(sizes, cls):
         getattr(snn, cls)(0.9, *sizes, learn_threshold=True)
 
 
-# Row 63 --------------------------------------------------------------------------------------
+# Numbers in a state_dict -----------------------------------------------------------------------
 
 
-def test_row_63_numbers_load_whatever_their_type():
+def test_numbers_load_whatever_their_type():
     file = snn.Leaky(1, threshold=2).state_dict()
     file = {name: torch.tensor(int(value)) for name, value in file.items()}
     lif = snn.Leaky(0.5)
@@ -379,7 +379,7 @@ def test_row_63_numbers_load_whatever_their_type():
     assert lif.beta == 1 and lif.threshold == 2
 
 
-def test_row_63_a_decay_from_resistance_and_capacitance_has_a_dimension():
+def test_a_decay_from_resistance_and_capacitance_has_a_dimension():
     assert snn.Lapicque(R=5, C=1e-3, time_step=1e-3).state_dict()["beta"].shape == (1,)
     assert snn.Lapicque(0.9, R=5.0).state_dict()["beta"].shape == ()
 

@@ -35,7 +35,7 @@ def loop(net, state=None):
     return spikes, state
 
 
-def test_row_61_the_state_goes_from_call_to_call():
+def test_the_state_goes_from_call_to_call():
     net = imported()
     out, state = net(X[0])
     spikes = [out.item()]
@@ -45,7 +45,7 @@ def test_row_61_the_state_goes_from_call_to_call():
     assert spikes == SPIKES
 
 
-def test_row_61_the_state_may_be_none_or_empty_and_passed_by_name():
+def test_the_state_may_be_none_or_empty_and_passed_by_name():
     net = imported()
     for first in (None, {}, dict.fromkeys(("input", "affine", "lif", "output"))):
         utils.reset(net)
@@ -55,14 +55,14 @@ def test_row_61_the_state_may_be_none_or_empty_and_passed_by_name():
     assert [out.item(), net(X[1], state=state)[0].item()] == SPIKES[:2]
 
 
-def test_row_61_without_a_state_the_network_goes_on_too():
+def test_without_a_state_the_network_goes_on_too():
     net = imported()
     assert [net(x)[0].item() for x in X] == SPIKES
     assert net(X[0] * 0.6)[0].item() == 0
     assert net.lif.mem.item() == pytest.approx(0.48)
 
 
-def test_row_61_a_reset_counts_more_than_the_last_state():
+def test_a_reset_counts_more_than_the_last_state():
     net = imported()
     _, state = net(X[0])
     utils.reset(net)
@@ -70,7 +70,7 @@ def test_row_61_a_reset_counts_more_than_the_last_state():
 
 
 @pytest.mark.filterwarnings("ignore:Leaky. state mem of shape")
-def test_row_61_another_batch_size_starts_anew():
+def test_another_batch_size_starts_anew():
     net = imported()
     _, state = net(X[0])
     out, state = net(torch.full((2, 1), 0.8), state)
@@ -78,7 +78,7 @@ def test_row_61_another_batch_size_starts_anew():
     assert net(torch.full((2, 1), 0.8), state)[0].tolist() == [[1], [1]]
 
 
-def test_row_61_training_goes_on_with_the_last_state_after_a_detachment():
+def test_training_goes_on_with_the_last_state_after_a_detachment():
     net, state = imported(), None
     for _ in range(2):
         membranes = []
@@ -90,7 +90,7 @@ def test_row_61_training_goes_on_with_the_last_state_after_a_detachment():
     assert net.affine.weight.grad.abs().item() > 1
 
 
-def test_row_61_layers_have_the_names_of_the_nodes():
+def test_layers_have_the_names_of_the_nodes():
     net = imported()
     assert [name for name, _ in net.named_children()] == ["affine", "lif"]
     assert set(net.state_dict()) == {
@@ -124,7 +124,7 @@ KINDS = {snn.RLeaky: nir.LIF, snn.RSynaptic: nir.CubaLIF}
 
 @pytest.mark.filterwarnings("ignore:a reader")
 @pytest.mark.parametrize("cls", KINDS)
-def test_row_61_one_to_one_recurrence_is_a_diagonal(cls):
+def test_one_to_one_recurrence_is_a_diagonal(cls):
     V = torch.tensor([0.25, -0.5, 2.0])
     graph = export_to_nir(recurrent(cls, all_to_all=False, V=V), torch.zeros(1, 4), ignore_dims=[0])
     assert set(graph.nodes) == {"input", "0", "1.lif", "1.w_rec", "output"}
@@ -137,7 +137,7 @@ def test_row_61_one_to_one_recurrence_is_a_diagonal(cls):
 
 @pytest.mark.filterwarnings("ignore:a reader")
 @pytest.mark.parametrize("cls", KINDS)
-def test_row_61_recurrence_from_all_to_all_is_an_affine(cls):
+def test_recurrence_from_all_to_all_is_an_affine(cls):
     net = recurrent(cls, linear_features=3)
     graph = export_to_nir(net, torch.zeros(1, 4), ignore_dims=[0])
     assert set(graph.edges) == EDGES and len(graph.edges) == len(EDGES)

@@ -28,7 +28,7 @@ def limits(ax):
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"s": 5, "c": "black"}, {"s": 5, "marker": "|"}])
-def test_row_30_the_axes_of_a_raster_span_the_spikes(ax, kwargs):
+def test_the_axes_of_a_raster_span_the_spikes(ax, kwargs):
     # From 5 to 9 and from 40 to 60, with margins of 5 %.
     markers = splt.raster(SPIKES, ax, **kwargs)
     assert limits(ax) == [4.8, 9.2, 39, 61]
@@ -37,7 +37,7 @@ def test_row_30_the_axes_of_a_raster_span_the_spikes(ax, kwargs):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("", "")
 
 
-def test_row_30_a_raster_of_one_spike_of_none_and_of_one_neuron(ax):
+def test_a_raster_of_one_spike_of_none_and_of_one_neuron(ax):
     splt.raster(SPIKES[:6], ax)
     assert limits(ax) == [4.725, 5.275, 37.8, 42.2]
     for data in (SPIKES[:5], SPIKES[:0]):
@@ -49,7 +49,7 @@ def test_row_30_a_raster_of_one_spike_of_none_and_of_one_neuron(ax):
     assert limits(one) == [4.725, 5.275, -0.055, 0.055]
 
 
-def test_row_30_a_raster_respects_limits_and_what_is_drawn_already(ax):
+def test_a_raster_respects_limits_and_what_is_drawn_already(ax):
     ax.set_xlim(0, 20)
     splt.raster(SPIKES, ax)
     assert limits(ax) == [0, 20, 39, 61]
@@ -63,7 +63,7 @@ COUNTED = torch.tensor([[0.0, 1, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0]])
 
 
 @pytest.mark.parametrize(("steps", "counts"), [(False, [2, 3, 0]), (3, [1, 3, 0]), (9, [2, 3, 0])])
-def test_row_30_spike_counts(ax, steps, counts):
+def test_spike_counts(ax, steps, counts):
     out = splt.spike_count(COUNTED, ax.figure, ax, ["a", "b", "c"], num_steps=steps)
     assert out is None
     assert limits(ax) == [0, steps or 4, 0.9, 3.1]
@@ -76,7 +76,7 @@ def test_row_30_spike_counts(ax, steps, counts):
 
 
 @pytest.mark.parametrize("interpolate", [1, 3])
-def test_row_30_animated_spike_counts(ax, interpolate):
+def test_animated_spike_counts(ax, interpolate):
     film = splt.spike_count(
         COUNTED, ax.figure, ax, ["a", "b", "c"], animate=True, interpolate=interpolate
     )
@@ -86,7 +86,7 @@ def test_row_30_animated_spike_counts(ax, interpolate):
 
 
 @pytest.mark.parametrize(("steps", "frames"), [(False, 5), (0, 5), (3, 3)])
-def test_row_30_films(ax, steps, frames):
+def test_films(ax, steps, frames):
     images = (torch.arange(5 * 4 * 6) % 4).float().reshape(5, 4, 6)
     film = splt.animator(images, ax.figure, ax, num_steps=steps)
     shown = [frame[0] for frame in film._framedata]
@@ -97,7 +97,7 @@ def test_row_30_films(ax, steps, frames):
     film._draw_was_started = True
 
 
-def test_row_30_traces(ax):
+def test_traces(ax):
     plt.figure()
     mem = torch.arange(40.0).reshape(10, 4).sin()
     spk = (mem > 0.5).float()
@@ -114,7 +114,7 @@ def test_row_30_traces(ax):
     assert [panel.get_title() for panel in panels] == ["a", "", "", ""]
 
 
-def test_row_30_traces_of_several_lines_in_each_panel(ax):
+def test_traces_of_several_lines_in_each_panel(ax):
     plt.figure()
     mem = torch.arange(24.0).reshape(4, 3, 2)
     splt.traces(mem, dim=(1, 3))

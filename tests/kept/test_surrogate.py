@@ -53,7 +53,7 @@ def same(got, want):
 
 
 @every
-def test_row_60_own_backward_finds_what_the_parent_kept(name):
+def test_own_backward_finds_what_the_parent_kept(name):
     parameters, saves = CLASSES[name]
     seen = {}
 
@@ -72,7 +72,7 @@ def test_row_60_own_backward_finds_what_the_parent_kept(name):
 
 # The backward of 1.0.0's LeakySpikeOperator raises.
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "LeakySpikeOperator"])
-def test_row_60_own_forward_with_the_backward_of_the_parent(name):
+def test_own_forward_with_the_backward_of_the_parent(name):
     parameters, saves = CLASSES[name]
     parent = getattr(surrogate, name)
 
@@ -187,12 +187,12 @@ TRAINED = [
 
 
 @pytest.mark.parametrize("case", range(len(TRAINED)))
-def test_row_60_a_neuron_trains_on_the_slope_it_is_given(case):
+def test_a_neuron_trains_on_the_slope_it_is_given(case):
     spike_grad, want = TRAINED[case]
     same(trained(spike_grad), want)
 
 
-def test_row_60_own_firing_decides_over_the_reset():
+def test_own_firing_decides_over_the_reset():
     x = torch.tensor([1.05, 1.2])  # 0.05 and 0.2 above the threshold
     for spike_grad in (Fires.apply, lambda u: Fires.apply(u, 25), Shifted.apply):
         lif = snn.Leaky(beta=0.5, spike_grad=spike_grad)
@@ -203,17 +203,17 @@ def test_row_60_own_firing_decides_over_the_reset():
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's own
-def test_row_60_a_subclass_can_be_traced():
+def test_a_subclass_can_be_traced():
     traced = torch.jit.trace(lambda u: Learns.apply(u, 3), torch.tensor([0.2, -0.4]))
     assert traced(U).tolist() == FIRED
 
 
-def test_row_60_a_surrogate_has_a_name():
+def test_a_surrogate_has_a_name():
     for spike_grad in (surrogate.atan(), surrogate.custom_surrogate(torch.mul), Learns.apply):
         assert isinstance(snn.Leaky(beta=0.8, spike_grad=spike_grad).spike_grad.__name__, str)
 
 
-def test_row_60_a_neuron_s_surrogate_can_be_replaced():
+def test_the_surrogate_of_a_neuron_can_be_replaced():
     lif = snn.Leaky(beta=0.8)
     for spike_grad, want in (
         (surrogate.fast_sigmoid(slope=10), [1 / 25, 1 / 9]),

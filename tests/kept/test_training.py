@@ -97,9 +97,7 @@ def epoch(loop, arguments, neuron, loss, weight):
 
 
 @pytest.mark.parametrize("loop, arguments, neuron, loss, weight, want", RUNS)
-def test_row_26_an_epoch_gives_the_same_loss_and_weights(
-    loop, arguments, neuron, loss, weight, want
-):
+def test_an_epoch_gives_the_same_loss_and_weights(loop, arguments, neuron, loss, weight, want):
     assert epoch(loop, arguments, neuron, loss, weight) == pytest.approx(want, rel=1e-4)
 
 
@@ -123,7 +121,7 @@ class Sums(probe.BaseMonitor):
         return hook
 
 
-def test_row_27_own_monitors_record():
+def test_own_monitors_record():
     net = network()
     monitor = Sums(net, snn.Leaky)
     x = torch.tensor([[1.0, 0.5, 0.0]])
@@ -145,7 +143,7 @@ def test_row_27_own_monitors_record():
     assert monitor.records == []
 
 
-def test_row_27_a_hook_of_the_library_can_be_called():
+def test_a_hook_of_the_library_can_be_called():
     lif = snn.Leaky(beta=0.5, init_hidden=True)
     monitor = probe.AttributeMonitor("beta", False, nn.Sequential(lif), snn.Leaky)
     monitor.create_hook("0")(lif, (torch.ones(1),), torch.ones(1))
@@ -164,13 +162,13 @@ class Samples:
 @pytest.mark.parametrize(
     "subset, idx, first, last", [(2, 1, 10, 19), (3, 2, 12, 17), (1, 0, 0, 19)]
 )
-def test_row_29_data_subset(subset, idx, first, last):
+def test_data_subset(subset, idx, first, last):
     part = utils.data_subset(Samples(20), subset, idx)
     assert part.targets.tolist() == list(range(first, last + 1))
     assert part.data[:, 0].tolist() == [2.0 * i for i in range(first, last + 1)]
 
 
-def test_row_29_valid_split():
+def test_valid_split():
     train, val = utils.valid_split(Samples(20), Samples(20), 0.25, 3)
     assert val.targets.tolist() == [3, 6, 12, 15, 17]
     assert train.targets.tolist() == [10, 16, 5, 11, 8, 19, 13, 7, 2, 9, 0, 4, 18, 14, 1]
@@ -181,12 +179,12 @@ def test_row_29_valid_split():
 @pytest.mark.parametrize(
     "neuron, outputs", [("leaky", 2), ("synaptic", 3), ("lapicque", 2), ("rleaky", 2)]
 )
-def test_row_57_the_number_of_outputs_of_the_last_layer(neuron, outputs):
+def test_the_number_of_outputs_of_the_last_layer(neuron, outputs):
     assert utils._final_layer_check(network(neuron)) == outputs
     assert utils._final_layer_check(network(neuron)[:3]) == 1
 
 
-def test_row_57_layers_are_exported_by_their_package():
+def test_layers_are_exported_by_their_package():
     from snntorch import _layers
 
     for name in "BatchNormTT1d", "BatchNormTT2d", "GradedSpikes":
