@@ -781,7 +781,7 @@ class LiveMonitor:
 
     def __init__(self, every: int = 1, *, axes: Any = None) -> None:
         self.every = check_count("every", every, 1)
-        self.history, self.axes, self._given = {}, None, axes
+        self.history, self.axes, self._snn_given = {}, None, axes
         self._display: Any = None
         self._updates = 0
 
@@ -801,7 +801,7 @@ class LiveMonitor:
         arrays = {name: _array(name, value) for name, value in values.items()}
         if odd := [name for name, array in arrays.items() if array.size != 1]:
             raise ValueError(f"{odd[0]} has shape {arrays[odd[0]].shape}; expected one number.")
-        if not self._updates and (self._given is not None or _in_notebook()):
+        if not self._updates and (self._snn_given is not None or _in_notebook()):
             self._start(list(values))
         for name, array in arrays.items():
             self.history.setdefault(name, []).append(array.item())
@@ -827,14 +827,14 @@ class LiveMonitor:
             self._display.update(figure)
 
     def _start(self, names: Sequence[str]) -> None:
-        self.axes = _panels(self._given, len(names))
+        self.axes = _panels(self._snn_given, len(names))
         for i, (ax, name) in enumerate(zip(self.axes, names, strict=True)):
             ax.plot([], [], color=PALETTE[i % len(PALETTE)], linewidth=1.4)
             _tidy(ax, ylabel=name)
             _whole_numbers(ax.xaxis)
         self.axes[0].figure.align_ylabels(self.axes)
         self.axes[-1].set_xlabel("update")
-        if self._given is None:
+        if self._snn_given is None:
             from IPython.display import display
 
             figure = self.axes[0].figure

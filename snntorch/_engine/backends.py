@@ -67,7 +67,7 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
 def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
     """Return the spikes and new states of one step in a fused call; None where none can take it."""
     # With a feedback, that of gates among them, PyTorch is as fast.
-    if not isinstance(neuron, LIF) or neuron._model.recurrent or neuron._changed_part():
+    if not isinstance(neuron, LIF) or neuron._snn_model.recurrent or neuron._snn_changed_part():
         return None
     if _explicit() == reference.NAME:
         return None

@@ -25,15 +25,15 @@ def refuses(problem: Problem) -> str | None:
 def solve(problem: Problem) -> Solution:
     """Run the sequence of a neuron with gates."""
     cell, x = cast(SpikingLSTM, problem.cell), problem.x
-    rows = x.shape[: cell._dim]
-    drive = cell._drive(x.reshape(-1, *x.shape[cell._dim :]))
+    rows = x.shape[: cell._snn_dim]
+    drive = cell._snn_drive(x.reshape(-1, *x.shape[cell._snn_dim :]))
     drive = drive.view(*rows, *drive.shape[1:])
     syn, mem, *last = _Gated.apply(
         problem, drive, *problem.states, problem.threshold, *problem.weights
     )
-    over = mem.flatten(0, 1) if mem.dim() > 1 - cell._dim else mem
-    spikes = cell.fire(cell._observed(over))
-    spikes = spikes.view(*mem.shape[: cell._dim], *spikes.shape[cell._dim :])
+    over = mem.flatten(0, 1) if mem.dim() > 1 - cell._snn_dim else mem
+    spikes = cell.fire(cell._snn_observed(over))
+    spikes = spikes.view(*mem.shape[: cell._snn_dim], *spikes.shape[cell._snn_dim :])
     return Solution(spikes, None if problem.only_spikes else (syn, mem), tuple(last))
 
 
@@ -65,12 +65,12 @@ class _Gated(torch.autograd.Function):
             now = gates[t if needed else 0]
             product.forward(mem, now)
             now += drive if problem.static else drive[t]
-            into, forget, candidate, out = cell._split(now)
+            into, forget, candidate, out = cell._snn_split(now)
             for gate in (into, forget, out):
                 gate.sigmoid_()
-            new = cell._model.update(into, forget, candidate.tanh_(), out, syn, mem)
+            new = cell._snn_model.update(into, forget, candidate.tanh_(), out, syn, mem)
             if problem.reset != "none":
-                new = cell._reset(new, (syn, mem), cell.mem_reset(mem), problem.reset)
+                new = cell._snn_reset(new, (syn, mem), cell.mem_reset(mem), problem.reset)
             syns[t], mems[t] = new
             syn, mem = syns[t], mems[t]
         ctx.problem, ctx.count = problem.kept(), len(weights)
@@ -98,12 +98,12 @@ class _Gated(torch.autograd.Function):
                 d_threshold -= d_step.sum_to_size(threshold.shape)
             elif problem.reset == "zero":
                 d_mem = d_mem - cell.mem_reset(old_mem) * d_mem
-            into, forget, candidate, out = opened = cell._split(gates[t])
+            into, forget, candidate, out = opened = cell._snn_split(gates[t])
             squashed = syns[t].tanh()
             d_syn = d_syn + _tanh_adjoint(d_mem * out, squashed)
             d_opened = candidate * d_syn, old_syn * d_syn, into * d_syn, d_mem * squashed
             d_syn = forget * d_syn
-            places = zip(cell._split(d_gates[t]), _ADJOINTS, d_opened, opened, strict=True)
+            places = zip(cell._snn_split(d_gates[t]), _ADJOINTS, d_opened, opened, strict=True)
             for place, adjoint, d_gate, gate in places:
                 place.copy_(adjoint(d_gate, gate))
             d_mem = torch.empty_like(old_mem)

@@ -75,10 +75,10 @@ def problem(
     """State a neuron's problem; ``x`` and ``states`` are checked and of their final shape."""
     lif: Any = neuron if isinstance(neuron, LIF) else None
     cell = neuron if isinstance(neuron, SpikingLSTM) else None
-    recurrent, weights = cell._recurrence() if cell else (None, ())
+    recurrent, weights = cell._snn_recurrence() if cell else (None, ())
     if isinstance(neuron, RecurrentLIF) and neuron.all_to_all:
         recurrent, weights = neuron.recurrent, tuple(neuron.recurrent.parameters())
-    reset = neuron.reset_mechanism if neuron._resets else "none"
+    reset = neuron.reset_mechanism if neuron._snn_resets else "none"
     return Problem(
         x=x,
         static=static,
@@ -86,8 +86,8 @@ def problem(
         states=states,
         neuron=neuron,
         only_spikes=neuron.init_hidden and not neuron.output,
-        dynamics=lif._model.dynamics(reset, neuron.reset_delay) if lif else None,
-        parameters=lif._step_parameters() if lif else (),
+        dynamics=lif._snn_model.dynamics(reset, neuron.reset_delay) if lif else None,
+        parameters=lif._snn_step_parameters() if lif else (),
         recurrent=recurrent,
         weights=weights,
         threshold=neuron.threshold,
@@ -105,5 +105,5 @@ def _twin(neuron: SpikingNeuron) -> SpikingNeuron:
     twin: SpikingNeuron = object.__new__(class_of(neuron))
     modules = {n: part for n, part in neuron._modules.items() if n != "parametrizations"}
     twin.__dict__.update({**neuron.__dict__, "_modules": modules})
-    twin.__dict__.pop("_states", None)
+    twin.__dict__.pop("_snn_states", None)
     return twin

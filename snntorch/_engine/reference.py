@@ -21,7 +21,7 @@ def refuses(problem: Problem) -> str | None:
 def solve(problem: Problem) -> Solution:
     """Step through time."""
     states, spikes, traces = problem.states, [], []
-    step = problem.neuron._step if problem.neuron is not None else _elementwise(problem)
+    step = problem.neuron._snn_step if problem.neuron is not None else _elementwise(problem)
     recurrent = problem.dynamics is not None and problem.dynamics.recurrent
     # Not x[t], whose gradient would be as large as all of x at each step.
     for x in [problem.x] * problem.num_steps if problem.static else problem.x.unbind():

@@ -32,10 +32,10 @@ States = list[tuple[Stateful, dict[str, Any]]]
 
 def states_of(net: nn.Module) -> States:
     """Return the states of a network, for :func:`restore`."""
-    return [(each, dict(each._kept())) for each in stateful(net)]
+    return [(each, dict(each._snn_kept())) for each in stateful(net)]
 
 
 def restore(kept: States) -> None:
     """Give modules the states back that they had."""
     for module, states in kept:
-        module._kept().update(states)
+        module._snn_kept().update(states)

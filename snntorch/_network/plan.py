@@ -82,8 +82,8 @@ def _may_draw(layer: nn.Module) -> bool:
     if isinstance(layer, SpikingNeuron):
         grad = layer.spike_grad
         if not is_compiling() and isinstance(grad, SpikeGrad):  # torch.compile cannot compare them
-            return grad.function is StochasticSpikeOperator or bool(layer._overridden)
-        return bool(layer._overridden)
+            return grad.function is StochasticSpikeOperator or bool(layer._snn_overridden)
+        return bool(layer._snn_overridden)
     if type(layer) is nn.Sequential:
         return any(map(_may_draw, layer.children()))
     return rule_of(layer) is None or any(isinstance(p, _DropoutNd) for p in _changing(layer))
@@ -96,8 +96,12 @@ def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) ->
     if _changing(layer):
         return "its parametrization changes over time"
     if isinstance(layer, SpikingNeuron):
-        layer._changed_part()
-        return f"overrides {', '.join(sorted(layer._overridden))}" if layer._overridden else None
+        layer._snn_changed_part()
+        return (
+            f"overrides {', '.join(sorted(layer._snn_overridden))}"
+            if layer._snn_overridden
+            else None
+        )
     if rule is None:
         return "not known to be stateless"
     rules = ((part, rule if part is layer else rule_of(part)) for part in parts)

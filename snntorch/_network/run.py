@@ -118,10 +118,10 @@ def _once(layer: Any, x: Tensor) -> Any:
 
 def pose(neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool) -> Problem:
     """State a neuron's problem, which starts from its newest states."""
-    x = neuron._as_current(x)
-    shape = neuron._state_shape(x if static else x[0])
-    neuron._check_parameters(shape)
-    states = tuple(neuron._fitting(name, None, x, shape) for name in neuron.states)
+    x = neuron._snn_as_current(x)
+    shape = neuron._snn_state_shape(x if static else x[0])
+    neuron._snn_check_parameters(shape)
+    states = tuple(neuron._snn_fitting(name, None, x, shape) for name in neuron._snn_state_names)
     return problem(neuron, x, num_steps, static, states)
 
 
@@ -169,14 +169,18 @@ def _run_group(
         return x
     if how == "scan" and isinstance(x, Tensor):
         solution = backends.solve(pose(layer, x, num_steps, static), backend)
-        layer._remember(solution.states)
+        layer._snn_remember(solution.states)
         traces = solution.traces
-        return solution.spikes if traces is None else layer._packed(solution.spikes, traces)
+        return solution.spikes if traces is None else layer._snn_packed(solution.spikes, traces)
     if how == "whole":
         x = x.expand(num_steps, *x.shape) if static else x
         if group[0].rule is not None:  # a user's layer
             return _each_has_a_row(group[0], x, layer(x))
-        kept = [state for name in layer.states if (state := layer._newest(name)) is not None]
+        kept = [
+            state
+            for name in layer._snn_state_names
+            if (state := layer._snn_newest(name)) is not None
+        ]
         # torch.compile cannot set a context variable.
         chosen = backend and not is_compiling()
         with backends.use_backend(backend) if chosen else nullcontext():

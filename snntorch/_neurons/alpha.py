@@ -43,8 +43,8 @@ class Alpha(LIF):
     """
 
     states = ("syn_exc", "syn_inh", "mem")
-    _model = ALPHA
-    _taken_off = {"subtract": "_base_state_reset_sub_function"}  # noqa: RUF012
+    _snn_model = ALPHA
+    _snn_taken_off = {"subtract": "_base_state_reset_sub_function"}  # noqa: RUF012
 
     alpha: Tensor
     syn_inh: Tensor
@@ -68,17 +68,17 @@ class Alpha(LIF):
         firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(beta, *firing, learn_beta, *reset)
-        self._register("alpha", alpha, learn_alpha)
+        self._snn_register("alpha", alpha, learn_alpha)
         if not self.alpha.is_meta and (self.alpha <= self.beta).any():
             raise ValueError(f"Alpha: alpha={alpha!r} must be greater than beta={beta!r}")
 
-    def _decays(self) -> States:
-        alpha, (beta,) = self.alpha.clamp(0, 1), super()._decays()
+    def _snn_decays(self) -> States:
+        alpha, (beta,) = self.alpha.clamp(0, 1), super()._snn_decays()
         return alpha, beta, alpha.log() / (beta.log() - alpha.log()) + 1
 
     def _base_state_reset_sub_function(self, input_: Tensor) -> States:
         """Return what a reset by subtraction takes off the new states."""
-        _, syn_inh, _ = self._update(input_, self._old())
+        _, syn_inh, _ = self._snn_update(input_, self._snn_old())
         return self.threshold, syn_inh, -self.syn_inh
 
     def forward(
@@ -94,6 +94,6 @@ class Alpha(LIF):
         :returns: ``spk, syn_exc, syn_inh, mem`` of the input's shape; ``spk`` alone with
             ``init_hidden=True`` unless ``output=True``
         """
-        return self._call(input_, syn_exc, syn_inh, mem)
+        return self._snn_call(input_, syn_exc, syn_inh, mem)
 
     init_alpha = LIF.init_states

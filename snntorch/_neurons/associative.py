@@ -97,16 +97,16 @@ class AssociativeLeaky(WholeSequence):
             ``[T, B, d_value * d_value]``
         :raises ValueError: ``x`` has no time, or ``mem`` another shape
         """
-        x = self._as_sequence(x)
+        x = self._snn_as_sequence(x)
         # Under autocast the projections come in half precision, but states stay float32.
-        value, key = self._as_current(self.to_v(x)), self._as_current(self.to_k(x))
-        decay = self._as_current(self.to_alpha(x)).sigmoid()
-        first = self._first(mem, value, torch.Size((*x.shape[1:-1], self.d_value, self.d_key)))
+        value, key = self._snn_as_current(self.to_v(x)), self._snn_as_current(self.to_k(x))
+        decay = self._snn_as_current(self.to_alpha(x)).sigmoid()
+        first = self._snn_first(mem, value, torch.Size((*x.shape[1:-1], self.d_value, self.d_key)))
         charge = value.unsqueeze(-1) * key.unsqueeze(-2)
         trace = linear_scan(decay.unsqueeze(-2), charge, first)
-        self._remember((trace[-1].clone(),))
+        self._snn_remember((trace[-1].clone(),))
         spk = self.fire(trace)
         if self.to_q is None:
             return spk.flatten(-2)
-        query = self._as_current(self.to_q(x)).unflatten(-1, (self.d_key, self.d_value))
+        query = self._snn_as_current(self.to_q(x)).unflatten(-1, (self.d_key, self.d_value))
         return (spk @ query).flatten(-2)

@@ -39,8 +39,8 @@ class DeltaLeaky(Leaky):
     """
 
     states = ("mem", "mem_prev")  # type: ignore[assignment]
-    _model = DELTA_LEAKY
-    _resets = False
+    _snn_model = DELTA_LEAKY
+    _snn_resets = False
 
     delta_threshold: float | Tensor
 
@@ -52,19 +52,19 @@ class DeltaLeaky(Leaky):
         super().__init__(*args, **kwargs)
         self.output = True  # a call returns the states also with init_hidden=True
         if isinstance(delta_threshold, Tensor):
-            self._register("delta_threshold", delta_threshold, False)
+            self._snn_register("delta_threshold", delta_threshold, False)
             self._non_persistent_buffers_set.add("delta_threshold")
         else:
             self.delta_threshold = delta_threshold
 
-    def _firing_threshold(self) -> Tensor:
+    def _snn_firing_threshold(self) -> Tensor:
         like = self.threshold
         return torch.as_tensor(self.delta_threshold, dtype=like.dtype, device=like.device)
 
-    def _all_states(self, new: States, old: States) -> States:
+    def _snn_all_states(self, new: States, old: States) -> States:
         return *new[:1], old[0]
 
-    def _packed(self, spk: Tensor, states: States) -> Any:
+    def _snn_packed(self, spk: Tensor, states: States) -> Any:
         return spk, states
 
     def extra_repr(self) -> str:
@@ -84,10 +84,12 @@ class DeltaLeaky(Leaky):
             ``output`` are; so in ``nn.Sequential`` it can only come last
         """
         if mem is None:
-            return self._call(input_, None, None)
+            return self._snn_call(input_, None, None)
         if not isinstance(mem, tuple | list) or len(mem) != 2:
             raise TypeError(
                 f"DeltaLeaky: mem is a {type(mem).__name__}; pass the pair (mem, mem_prev) that "
                 "the last call or init_leaky() returned"
             )
-        return self._call(input_, *(torch.zeros(()) if state is None else state for state in mem))
+        return self._snn_call(
+            input_, *(torch.zeros(()) if state is None else state for state in mem)
+        )

@@ -45,7 +45,7 @@ class Lapicque(LIF):
     """
 
     states = ("mem",)
-    _model = LAPICQUE
+    _snn_model = LAPICQUE
 
     def __init__(
         self,
@@ -73,36 +73,36 @@ class Lapicque(LIF):
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(1.0 if beta is False else beta, *firing, learn_beta, *reset)
         for name, value in (("time_step", time_step), ("R", R), ("C", C)):
-            self._register(name, 1.0 if value is False else value, False)
+            self._snn_register(name, 1.0 if value is False else value, False)
         for name, value in (("beta", self.beta), ("R", self.R), ("C", self.C)):
             if not value.is_meta and (value <= 0).any():
                 raise ValueError(f"Lapicque: {name}={value} must be positive")
-        self._dependent = "R" if given == {"beta", "C"} else "C"
+        self._snn_dependent = "R" if given == {"beta", "C"} else "C"
         if "beta" not in given:
             decay = torch.exp(-self.time_step / (self.R * self.C))
             # One dimension at least, as in files of 1.0.0.
-            self._register("beta", torch.atleast_1d(decay.detach()), learn_beta)
+            self._snn_register("beta", torch.atleast_1d(decay.detach()), learn_beta)
         else:
-            self._register(self._dependent, self._from_beta(), False)
+            self._snn_register(self._snn_dependent, self._snn_from_beta(), False)
         # Where one of the others is trained, the dependent one is worked out at every step.
         trained = any(getattr(self, name).requires_grad for name in given)
         self.learn_beta = learn_beta or ("beta" in given and trained)
 
-    def _from_beta(self) -> Tensor:
+    def _snn_from_beta(self) -> Tensor:
         """Return R or C, whichever depends on the decay rate."""
-        other = self.C if self._dependent == "R" else self.R
+        other = self.C if self._snn_dependent == "R" else self.R
         return self.time_step / (other * torch.log(1 / self.beta.clamp(0, 1)))
 
     def __getattr__(self, name: str) -> Any:
-        if self.__dict__.get("learn_beta") and name == self._dependent:
-            return self._from_beta()
+        if self.__dict__.get("learn_beta") and name == self._snn_dependent:
+            return self._snn_from_beta()
         return super().__getattr__(name)
 
     def _save_to_state_dict(self, *args: Any) -> None:
-        self._buffers[self._dependent] = getattr(self, self._dependent).detach()
+        self._buffers[self._snn_dependent] = getattr(self, self._snn_dependent).detach()
         super()._save_to_state_dict(*args)
 
-    def _decays(self) -> States:
+    def _snn_decays(self) -> States:
         if self.learn_beta:
             rate = -torch.log(self.beta.clamp(0, 1))
             return self.R, rate / self.time_step, self.time_step, 1 - rate
@@ -118,6 +118,6 @@ class Lapicque(LIF):
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._call(input_, mem)
+        return self._snn_call(input_, mem)
 
     init_lapicque = LIF.init_states

@@ -41,7 +41,7 @@ class Leaky(LIF):
     """
 
     states = ("mem",)
-    _model = LEAKY
+    _snn_model = LEAKY
 
     def __init__(
         self,
@@ -75,6 +75,6 @@ class Leaky(LIF):
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._call(input_, mem)
+        return self._snn_call(input_, mem)
 
     init_leaky = LIF.init_states

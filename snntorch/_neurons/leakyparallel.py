@@ -63,7 +63,7 @@ class LeakyParallel(WholeSequence):
     Rectified Linear Units", arXiv:1504.00941 (2015).
     """
 
-    _least_dim = 2
+    _snn_least_dim = 2
 
     beta: Tensor
 
@@ -99,7 +99,7 @@ class LeakyParallel(WholeSequence):
         self.register_buffer("beta", None)
         if beta is not None:
             # A Parameter too: it only gives the weights their first values.
-            self._register("beta", beta.detach() if isinstance(beta, Tensor) else beta, False)
+            self._snn_register("beta", beta.detach() if isinstance(beta, Tensor) else beta, False)
             self.beta = self.beta.reshape(-1).clamp(0, 1)
             if len(self.beta) not in (1, hidden_size):
                 raise ValueError(
@@ -109,7 +109,7 @@ class LeakyParallel(WholeSequence):
         self.to(device=device, dtype=dtype)
         self.input_size, self.hidden_size, self.dropout = input_size, hidden_size, dropout
         self.rnn = _Weights(nn.RNN(input_size, hidden_size, bias=bias, device=device, dtype=dtype))
-        self._diagonal = False
+        self._snn_diagonal = False
         self.rnn.weight_hh_l0.requires_grad_(learn_beta)
         if beta is not None:
             with torch.no_grad():
@@ -120,7 +120,7 @@ class LeakyParallel(WholeSequence):
     def weight_hh_enable(self) -> None:
         """Let each neuron feed back to itself alone: what is off the diagonal is set to zero, and
         stays so."""
-        self._diagonal = True
+        self._snn_diagonal = True
         with torch.no_grad():
             self.rnn.weight_hh_l0.copy_(self.grad_hook(self.rnn.weight_hh_l0))
 
@@ -141,18 +141,22 @@ class LeakyParallel(WholeSequence):
         :returns: spikes ``[T, B, hidden_size]``, or ``[T, hidden_size]``
         :raises ValueError: the input has no time, or ``mem`` has another shape
         """
-        x = self._as_sequence(input_)
-        first = self._first(mem, x, torch.Size((*x.shape[1:-1], self.hidden_size)))
+        x = self._snn_as_sequence(input_)
+        first = self._snn_first(mem, x, torch.Size((*x.shape[1:-1], self.hidden_size)))
         traced = torch.jit.is_tracing() or is_compiling()
-        trace = self._stepped(x, first) if self._diagonal and not traced else self._rnn(x, first)
-        self._remember((trace[-1].clone(),))
+        trace = (
+            self._snn_stepped(x, first)
+            if self._snn_diagonal and not traced
+            else self._snn_rnn(x, first)
+        )
+        self._snn_remember((trace[-1].clone(),))
         return F.dropout(self.fire(trace), self.dropout, self.training)
 
-    def _stepped(self, x: Tensor, mem: Tensor) -> Tensor:
+    def _snn_stepped(self, x: Tensor, mem: Tensor) -> Tensor:
         """Run neuron by neuron, which is faster than a product with a diagonal matrix."""
         biases = self.rnn.biases
         bias = biases[0] + biases[1] if biases else None
-        current = self._as_current(F.linear(x, self.rnn.weight_ih_l0, bias))
+        current = self._snn_as_current(F.linear(x, self.rnn.weight_ih_l0, bias))
         # The diagonal, in operations that an IPU has.
         decay, trace = self.rnn.weight_hh_l0.flatten()[:: self.hidden_size + 1], []
         for step in current.unbind():
@@ -160,13 +164,13 @@ class LeakyParallel(WholeSequence):
             trace.append(mem)
         return torch.stack(trace)
 
-    def _rnn(self, x: Tensor, first: Tensor) -> Tensor:
+    def _snn_rnn(self, x: Tensor, first: Tensor) -> Tensor:
         """Run as one operation of torch, which a traced graph keeps for any length."""
         rows = x if x.dim() == 3 else x.reshape(len(x), -1, self.input_size)
         feedback = self.rnn.weight_hh_l0
-        feedback = self.grad_hook(feedback) if self._diagonal else feedback
+        feedback = self.grad_hook(feedback) if self._snn_diagonal else feedback
         weights = [self.rnn.weight_ih_l0, feedback, *self.rnn.biases]
         first = first.reshape(1, -1, self.hidden_size).to(x.dtype)
         how = len(weights) > 2, 1, 0.0, self.training, False, False
-        trace = self._as_current(torch.rnn_relu(rows, first, weights, *how)[0])
+        trace = self._snn_as_current(torch.rnn_relu(rows, first, weights, *how)[0])
         return trace if rows is x else trace.reshape(*x.shape[:-1], self.hidden_size)

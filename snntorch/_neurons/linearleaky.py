@@ -68,4 +68,4 @@ class LinearLeaky(StateLeaky):
             ``output=False``
         :raises ValueError: as :meth:`StateLeaky.forward`
         """
-        return super().forward(self.linear(self._as_sequence(input_)), mem)
+        return super().forward(self.linear(self._snn_as_sequence(input_)), mem)

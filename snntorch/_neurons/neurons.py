@@ -94,31 +94,31 @@ class SpikingNeuron(Overridable):
         learn_graded_spikes_factor: bool = False,
     ) -> None:
         super().__init__()
-        self._parameter_names: tuple[str, ...] = ()
+        self._snn_parameter_names: tuple[str, ...] = ()
         if state_quant and not callable(state_quant):
             raise TypeError(
-                f"{self._name}: state_quant={state_quant!r} is not callable; pass False or what "
-                "functional.quant.state_quant(...) returns"
+                f"{self._snn_name}: state_quant={state_quant!r} is not callable; pass False or "
+                "what functional.quant.state_quant(...) returns"
             )
         self.spike_grad = no_surrogate if surrogate_disable else spike_grad
         self.surrogate_disable, self.state_quant = surrogate_disable, state_quant
         self.init_hidden, self.output, self.inhibition = init_hidden, output, inhibition
-        self._register("threshold", threshold, learn_threshold)
-        self._register("graded_spikes_factor", graded_spikes_factor, learn_graded_spikes_factor)
+        self._snn_register("threshold", threshold, learn_threshold)
+        self._snn_register("graded_spikes_factor", graded_spikes_factor, learn_graded_spikes_factor)
         self.register_buffer("reset_mechanism_val", torch.zeros((), dtype=torch.long))
         self.reset_mechanism = reset_mechanism
-        self._begin()
+        self._snn_begin()
 
     # Parameters ------------------------------------------------------------------------------
 
-    def _register(self, name: str, value: Parameter, learn: bool) -> None:
+    def _snn_register(self, name: str, value: Parameter, learn: bool) -> None:
         """Make ``value`` a parameter or a buffer of the neuron.
 
         A tensor that requires a gradient is used as it is, so that whoever made it trains it. Any
         other is copied.
         """
         if value is None or isinstance(value, str | bool):
-            raise TypeError(f"{self._name}: {name}={value!r}; expected a number or a tensor")
+            raise TypeError(f"{self._snn_name}: {name}={value!r}; expected a number or a tensor")
         if not isinstance(value, Tensor) or not value.is_floating_point():
             value = torch.as_tensor(value, dtype=torch.get_default_dtype())
         if learn and not isinstance(value, nn.Parameter):
@@ -129,7 +129,7 @@ class SpikingNeuron(Overridable):
             self.register_parameter(name, value)
         else:
             self.register_buffer(name, value)
-        self._parameter_names = (*self._parameter_names, name)
+        self._snn_parameter_names = (*self._snn_parameter_names, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, as_spike_function(value) if name == "spike_grad" else value)
@@ -143,7 +143,7 @@ class SpikingNeuron(Overridable):
     def reset_mechanism(self, mechanism: str) -> None:
         if mechanism not in self.reset_dict:
             raise ValueError(
-                f"{self._name}: reset_mechanism={mechanism!r} must be one of "
+                f"{self._snn_name}: reset_mechanism={mechanism!r} must be one of "
                 f"{', '.join(map(repr, self.reset_dict))}"
             )
         self._reset_mechanism = mechanism
@@ -151,19 +151,19 @@ class SpikingNeuron(Overridable):
 
     def _load_from_state_dict(self, *args: Any) -> None:
         state_dict, prefix = args[:2]
-        for name in self.states:
+        for name in self._snn_state_names:
             if state_dict.pop(f"{prefix}{name}", None) is not None:
                 warnings.warn(
-                    f"{self._name}: {prefix}{name} of the state_dict is not loaded; states are not "
-                    "saved any more, and the neuron starts reset",
+                    f"{self._snn_name}: {prefix}{name} of the state_dict is not loaded; states "
+                    "are not saved any more, and the neuron starts reset",
                     stacklevel=2,
                 )
         number = state_dict.get(f"{prefix}reset_mechanism_val")
         numbers = {number: mechanism for mechanism, number in self.reset_dict.items()}
         if number is not None and not number.is_meta and int(number) not in numbers:
             raise ValueError(
-                f"{self._name}: {prefix}reset_mechanism_val={int(number)} in the state_dict must "
-                f"be one of {', '.join(f'{n} ({m})' for n, m in numbers.items())}"
+                f"{self._snn_name}: {prefix}reset_mechanism_val={int(number)} in the state_dict "
+                f"must be one of {', '.join(f'{n} ({m})' for n, m in numbers.items())}"
             )
         super()._load_from_state_dict(*args)
         if not self.reset_mechanism_val.is_meta:
@@ -171,14 +171,14 @@ class SpikingNeuron(Overridable):
 
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
-        parts = [f"reset_mechanism={self.reset_mechanism!r}"] if self._resets else []
+        parts = [f"reset_mechanism={self.reset_mechanism!r}"] if self._snn_resets else []
         for name, value in (*self._parameters.items(), *self._buffers.items()):
             if value is not None and value.is_floating_point() and name != "graded_spikes_factor":
                 shape = value.is_meta or value.dim()
                 parts.append(f"{name}={tuple(value.shape) if shape else f'{value.item():.4g}'}")
         return ", ".join(sorted(parts))
 
-    def _initial_state(self, *sizes: int) -> Tensor:
+    def _snn_initial_state(self, *sizes: int) -> Tensor:
         return self.threshold.new_zeros(sizes)
 
     # Firing and reset ------------------------------------------------------------------------
@@ -200,9 +200,9 @@ class SpikingNeuron(Overridable):
             its threshold, times the graded spikes factor
         """
         overdrive = (mem - self.threshold).reshape(batch_size, -1)
-        return self._winners(overdrive).reshape(mem.shape) * self.graded_spikes_factor
+        return self._snn_winners(overdrive).reshape(mem.shape) * self.graded_spikes_factor
 
-    def _winners(self, overdrive: Tensor) -> Tensor:
+    def _snn_winners(self, overdrive: Tensor) -> Tensor:
         if not overdrive.numel():
             return self.spike_grad(overdrive)
         flat = overdrive.reshape(_samples(overdrive), -1)
@@ -216,138 +216,140 @@ class SpikingNeuron(Overridable):
         :param mem: membrane potential, any shape that the threshold broadcasts to
         :returns: 1 where the neuron is to be reset, 0 elsewhere, without gradient
         """
-        return self._fired(mem.detach() - self.threshold)
+        return self._snn_fired(mem.detach() - self.threshold)
 
     # One time step ---------------------------------------------------------------------------
 
-    def _state_shape(self, x: Tensor) -> torch.Size:
+    def _snn_state_shape(self, x: Tensor) -> torch.Size:
         return x.shape
 
     @property
     def reset(self) -> Tensor:
         """The reset signal of the last step, from the membrane before it: 1 where the neuron was
         reset, 0 elsewhere."""
-        kept = self._kept()
+        kept = self._snn_kept()
         before = kept[BEFORE]
         if kept[RESET] is None and before is not None:
             kept[RESET] = self.mem_reset(before)
         signal = kept[RESET]
         if signal is None:
-            raise AttributeError(f"{self._name} has made no step since it was made or unrolled")
+            raise AttributeError(f"{self._snn_name} has made no step since it was made or unrolled")
         return signal
 
     @reset.setter
     def reset(self, signal: Tensor) -> None:
-        self._kept()[RESET] = signal
+        self._snn_kept()[RESET] = signal
 
-    def _reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
+    def _snn_reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
         """Return new states after a reset.
 
         :param old: the states of the step before
         :param fired: where to reset
         :param mechanism: ``"subtract"`` or ``"zero"``
         """
-        old = old[1:] if self._model.recurrent else old
-        return self._model.reset(mechanism, new, old, fired, self.threshold)
+        old = old[1:] if self._snn_model.recurrent else old
+        return self._snn_model.reset(mechanism, new, old, fired, self.threshold)
 
-    def _observed(self, mem: Tensor) -> Tensor:
+    def _snn_observed(self, mem: Tensor) -> Tensor:
         """Return the membrane that decides over spikes."""
         return mem
 
-    def _firing_threshold(self) -> Tensor:
+    def _snn_firing_threshold(self) -> Tensor:
         return self.threshold
 
-    def _overdrive(self, new: States, threshold: Tensor) -> Tensor:
+    def _snn_overdrive(self, new: States, threshold: Tensor) -> Tensor:
         """Return by how much the new states are above the threshold."""
-        return self._model.overdrive(new, threshold)
+        return self._snn_model.overdrive(new, threshold)
 
-    def _fired(self, overdrive: Tensor) -> Tensor:
+    def _snn_fired(self, overdrive: Tensor) -> Tensor:
         overdrive = overdrive.detach()
         if isinstance(self.spike_grad, SpikeGrad):
             return heaviside_step(overdrive)
         return self.spike_grad(overdrive).detach()
 
-    def _step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+    def _snn_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
-        if self._changed_part():
-            return self._overridden_step(x, old)
+        if self._snn_changed_part():
+            return self._snn_overridden_step(x, old)
         _, spk, new = advance(
-            self._model,
-            partial(self._update, x),
+            self._snn_model,
+            partial(self._snn_update, x),
             old,
-            self._firing_threshold(),
+            self._snn_firing_threshold(),
             self.graded_spikes_factor,
-            self.reset_mechanism if self._resets else "none",
+            self.reset_mechanism if self._snn_resets else "none",
             self.reset_delay,
-            spike=self._winners if self.inhibition else self.spike_grad,
-            fired=self._fired,
+            spike=self._snn_winners if self.inhibition else self.spike_grad,
+            fired=self._snn_fired,
             quantize=self.state_quant or None,
-            overdrive=self._overdrive,
+            overdrive=self._snn_overdrive,
         )
         # A network goes on in the type of its input, whatever that of a parameter or a state.
         return spk if spk.dtype == x.dtype else spk.to(x.dtype), new
 
-    def _spikes(self, new: States) -> States:
+    def _snn_spikes(self, new: States) -> States:
         """Return the spikes of new states, before and after they are scaled."""
         name = "fire_inhibition" if self.inhibition else "fire"
-        if name in self._overridden:
-            mem = self._observed(new[self._model.membrane])
+        if name in self._snn_overridden:
+            mem = self._snn_observed(new[self._snn_model.membrane])
             size = (_samples(mem),) if self.inhibition else ()
             spk = getattr(self, name)(*size, mem)
             return spk, spk
-        overdrive = self._overdrive(new, self._firing_threshold())
-        spk = self._winners(overdrive) if self.inhibition else self.spike_grad(overdrive)
+        overdrive = self._snn_overdrive(new, self._snn_firing_threshold())
+        spk = self._snn_winners(overdrive) if self.inhibition else self.spike_grad(overdrive)
         return spk, spk * self.graded_spikes_factor
 
-    def _advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+    def _snn_advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Run one step, in a fused call where that pays and nothing is to be differentiated:
         the graph of a fused call would lack the way from the membrane to the spikes."""
         plain = torch.is_grad_enabled() or is_traced()
         if not plain and x.numel() >= FUSED and x.device.type == "cpu":
             from .._engine.backends import step
 
-            return step(self, x, old) or self._step(x, old)
-        return self._step(x, old)
+            return step(self, x, old) or self._snn_step(x, old)
+        return self._snn_step(x, old)
 
-    def _call(self, input_: Tensor, *given: State) -> Output:
+    def _snn_call(self, input_: Tensor, *given: State) -> Output:
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
-        x = self._as_current(input_)
-        shape = self._state_shape(x)
+        x = self._snn_as_current(input_)
+        shape = self._snn_state_shape(x)
         explicit = any(state is not None for state in given)
         if explicit and self.init_hidden:
             raise TypeError(
-                f"{self._name}: states ({', '.join(self.states)}) were passed with "
+                f"{self._snn_name}: states ({', '.join(self._snn_state_names)}) were passed with "
                 "init_hidden=True; leave them out, or build the neuron with init_hidden=False"
             )
-        self._check_parameters(shape)
-        named = zip(self.states, given, strict=True)
-        old = tuple(self._fitting(name, state, x, shape) for name, state in named)
-        spk, new = self._advance(x, old)
-        self._remember((spk, *new)[-len(self.states) :], old[self._model.membrane])
-        return spk if self.init_hidden and not self.output else self._packed(spk, new)
+        self._snn_check_parameters(shape)
+        named = zip(self._snn_state_names, given, strict=True)
+        old = tuple(self._snn_fitting(name, state, x, shape) for name, state in named)
+        spk, new = self._snn_advance(x, old)
+        self._snn_remember(
+            (spk, *new)[-len(self._snn_state_names) :], old[self._snn_model.membrane]
+        )
+        return spk if self.init_hidden and not self.output else self._snn_packed(spk, new)
 
-    def _packed(self, spk: Tensor, states: States) -> Any:
+    def _snn_packed(self, spk: Tensor, states: States) -> Any:
         """Return what a call returns that gives spikes and states."""
         return spk, *states
 
-    def _as_current(self, input_: Tensor) -> Tensor:
+    def _snn_as_current(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor."""
         input_ = getattr(input_, "value", input_)  # of a QuantTensor of brevitas
         if isinstance(input_, torch.fx.Proxy):
             raise TypeError(
-                f"{self._name}: torch.fx.symbolic_trace cannot trace a neuron, whose step depends "
-                "on shapes; make neurons leaves of your Tracer (is_leaf_module), or use "
+                f"{self._snn_name}: torch.fx.symbolic_trace cannot trace a neuron, whose step "
+                "depends on shapes; make neurons leaves of your Tracer (is_leaf_module), or use "
                 "torch.export"
             )
         if not isinstance(input_, Tensor):
             raise TypeError(
-                f"{self._name}: the input is a {type(input_).__name__}, not a tensor; a layer "
+                f"{self._snn_name}: the input is a {type(input_).__name__}, not a tensor; a layer "
                 "before it that returns spikes and states needs init_hidden=True and output=False"
             )
         if input_.is_complex() or input_.is_nested:
             kind = "nested" if input_.is_nested else str(input_.dtype)
             raise TypeError(
-                f"{self._name}: the input is {kind}; it must be a dense tensor of real numbers"
+                f"{self._snn_name}: the input is {kind}; it must be a dense tensor of real numbers"
             )
         if not input_.is_floating_point():
             return input_.to(self.threshold.dtype)
@@ -356,9 +358,9 @@ class SpikingNeuron(Overridable):
             return input_.float()
         return input_
 
-    def _check_parameters(self, shape: torch.Size) -> None:
+    def _snn_check_parameters(self, shape: torch.Size) -> None:
         """Raise if a parameter does not broadcast to the states' shape."""
-        for name in self._parameter_names:
+        for name in self._snn_parameter_names:
             value = self._parameters.get(name, self._buffers.get(name))
             if value is None or torch.jit.is_tracing() or value.numel() == 1:
                 continue
@@ -366,19 +368,20 @@ class SpikingNeuron(Overridable):
                 value.expand(shape)
             except RuntimeError:
                 raise ValueError(
-                    f"{self._name}: {name} of shape {tuple(value.shape)} does not broadcast to "
+                    f"{self._snn_name}: {name} of shape {tuple(value.shape)} does not broadcast to "
                     f"the shape {tuple(shape)} of the membrane; it needs one value, or one for "
                     "each neuron in the last dimensions"
                 ) from None
 
-    def _fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
+    def _snn_fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
         """Return a state to start from, of the given shape."""
         state = given
         if given is None:
-            state = self._newest(name)
-            if is_exported() and not self._reset_on_record:
+            state = self._snn_newest(name)
+            if is_exported() and not self._snn_reset_on_record:
                 warnings.warn(
-                    f"{self._name}: the recorded graph has no memory: state {name} starts from its "
+                    f"{self._snn_name}: the recorded graph has no memory: state {name} starts "
+                    "from its "
                     "present value at every call. Build the neuron with init_hidden=False and pass "
                     "states in and out, or trace snn.Unroll(net), which runs a whole sequence",
                     stacklevel=2,
@@ -387,8 +390,8 @@ class SpikingNeuron(Overridable):
             return x.new_zeros(shape)
         if not isinstance(state, Tensor):
             raise TypeError(
-                f"{self._name}: state {name} is a {type(state).__name__}, not a tensor; pass what "
-                "the neuron returned or its init method gives, one tensor for each state"
+                f"{self._snn_name}: state {name} is a {type(state).__name__}, not a tensor; "
+                "pass what the neuron returned or its init method gives, one tensor for each state"
             )
         if not is_recorded() and state.is_inference() and not torch.is_inference_mode_enabled():
             state = state.clone()  # autograd can take a copy
@@ -397,12 +400,12 @@ class SpikingNeuron(Overridable):
             return state
         if 0 in own or (given is None and not found(state)):
             return x.new_zeros(shape)  # at rest
-        if given is not None or self._by_hand:
+        if given is not None or self._snn_by_hand:
             try:
                 return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
             except RuntimeError:
                 pass
-        shapes = f"{self._name}: state {name} of shape {tuple(own)}"
+        shapes = f"{self._snn_name}: state {name} of shape {tuple(own)}"
         if given is not None and (is_recorded() or found(state)):
             raise ValueError(
                 f"{shapes} does not broadcast to the shape {tuple(shape)} that the input calls "
@@ -454,15 +457,15 @@ class LIF(SpikingNeuron):
         firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(*firing, *reset, graded_spikes_factor, learn_graded_spikes_factor)
-        self._register("beta", beta, learn_beta)
+        self._snn_register("beta", beta, learn_beta)
 
-    def _decays(self) -> States:
+    def _snn_decays(self) -> States:
         """Return what the model's update takes after the states."""
         return (self.beta.clamp(0, 1),)
 
-    def _update(self, x: Tensor, states: States) -> States:
-        return self._model.update(x, *states, *self._decays())
+    def _snn_update(self, x: Tensor, states: States) -> States:
+        return self._snn_model.update(x, *states, *self._snn_decays())
 
-    def _step_parameters(self) -> States:
+    def _snn_step_parameters(self) -> States:
         """Return the parameters of the complete step."""
-        return *self._decays(), self._firing_threshold(), self.graded_spikes_factor
+        return *self._snn_decays(), self._snn_firing_threshold(), self.graded_spikes_factor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dynamics import Model
-from .states import RESET, Stateful
+from .states import RESET, Stateful, is_ours
 
 States = tuple[Tensor, ...]
 
@@ -38,18 +38,18 @@ class Overridable(Stateful):
     ``fire(mem)`` or ``fire_inhibition(batch_size, mem)`` gives the spikes.
     """
 
-    _overridden: ClassVar[frozenset[str]] = frozenset()
+    _snn_overridden: ClassVar[frozenset[str]] = frozenset()
     """Which of these parts, and of ``forward``, are not the library's."""
-    _own_part: ClassVar[str | None] = None
+    _snn_own_part: ClassVar[str | None] = None
     """One of these parts, if there is one: the step is not the library's."""
-    _made_with: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    _snn_made_with: ClassVar[tuple[tuple[str, Any], ...]] = ()
     """The parts as they were when the class was made."""
 
-    _resets: ClassVar[bool] = True  # whether the model has a reset at all
+    _snn_resets: ClassVar[bool] = True  # whether the model has a reset at all
     # For a reset mechanism, the part that tells what it takes off the new states.
-    _taken_off: ClassVar[dict[str, str]] = {}
+    _snn_taken_off: ClassVar[dict[str, str]] = {}
 
-    _model: Model
+    _snn_model: Model
     """What distinguishes the neuron from others."""
 
     mem: Tensor
@@ -59,31 +59,35 @@ class Overridable(Stateful):
     reset_delay: bool
     state_quant: Any
     mem_reset: Callable[[Tensor], Tensor]
-    _update: Callable[[Tensor, States], States]
-    _reset: Callable[[States, States, Tensor, str], States]
-    _spikes: Callable[[States], States]
+    _snn_update: Callable[[Tensor, States], States]
+    _snn_reset: Callable[[States, States, Tensor, str], States]
+    _snn_spikes: Callable[[States], States]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._overridden = frozenset(name for name in (*PARTS, "forward") if not _is_ours(cls, name))
-        cls._own_part = next((name for name in PARTS if name in cls._overridden), None)
-        cls._made_with = tuple((name, getattr(cls, name, None)) for name in PARTS)
+        cls._snn_overridden = frozenset(
+            name for name in (*PARTS, "forward") if not _is_ours(cls, name)
+        )
+        cls._snn_own_part = next((name for name in PARTS if name in cls._snn_overridden), None)
+        cls._snn_made_with = tuple((name, getattr(cls, name, None)) for name in PARTS)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in PARTS:
-            self.__dict__.update(_overridden=self._overridden | {name}, _own_part=name)
+            self.__dict__.update(_snn_overridden=self._snn_overridden | {name}, _snn_own_part=name)
         elif name == "forward":
-            self.__dict__["_overridden"] = self._overridden | {name}
+            self.__dict__["_snn_overridden"] = self._snn_overridden | {name}
         super().__setattr__(name, value)
 
-    def _changed_part(self) -> str | None:
+    def _snn_changed_part(self) -> str | None:
         """Return the name of a part of the step that is not the library's, if there is one."""
-        if self._own_part is None:
+        if self._snn_own_part is None:
             cls = type(self)
-            for name, function in cls._made_with:
+            for name, function in cls._snn_made_with:
                 if getattr(cls, name, None) is not function:  # put in place of the library's
-                    self.__dict__.update(_overridden=self._overridden | {name}, _own_part=name)
-        return self._own_part
+                    self.__dict__.update(
+                        _snn_overridden=self._snn_overridden | {name}, _snn_own_part=name
+                    )
+        return self._snn_own_part
 
     # The parts ---------------------------------------------------------------------------------
 
@@ -94,60 +98,60 @@ class Overridable(Stateful):
 
     def _base_state_function(self, input_: Tensor) -> Any:
         """Return the new states before any reset."""
-        new = self._update(input_, self._old())
+        new = self._snn_update(input_, self._snn_old())
         return new if len(new) > 1 else new[0]
 
     def _base_int(self, input_: Tensor) -> Any:
         return self._base_state_function(input_)
 
     def _base_sub(self, input_: Tensor) -> Any:
-        return self._base_reset(input_, "subtract")
+        return self._snn_base_reset(input_, "subtract")
 
     def _base_zero(self, input_: Tensor) -> Any:
-        if self._model.zero_first:
+        if self._snn_model.zero_first:
             self.mem = self.mem - self.reset * self.mem
             return self._base_state_function(input_)
-        return self._base_reset(input_, "zero")
+        return self._snn_base_reset(input_, "zero")
 
-    def _base_reset(self, input_: Tensor, mechanism: str) -> Any:
+    def _snn_base_reset(self, input_: Tensor, mechanism: str) -> Any:
         new = _as_states(self._base_state_function(input_))
-        if mechanism in self._taken_off:
-            taken = getattr(self, self._taken_off[mechanism])(input_)
+        if mechanism in self._snn_taken_off:
+            taken = getattr(self, self._snn_taken_off[mechanism])(input_)
             new = tuple(state - self.reset * part for state, part in zip(new, taken, strict=True))
         else:
-            new = self._reset(new, self._old(), self.reset, mechanism)
+            new = self._snn_reset(new, self._snn_old(), self.reset, mechanism)
         return new if len(new) > 1 else new[0]
 
     def _base_state_reset_zero(self, input_: Tensor) -> Any:
         """Return what a reset to zero takes off the new states: the membrane as the model itself
         updates it."""
-        *others, mem = self._update(input_, self._old())
+        *others, mem = self._snn_update(input_, self._snn_old())
         return *(0 for _ in others), mem
 
-    def _old(self) -> States:
-        return tuple(getattr(self, name) for name in self.states)
+    def _snn_old(self) -> States:
+        return tuple(getattr(self, name) for name in self._snn_state_names)
 
     # The step ----------------------------------------------------------------------------------
 
-    def _overridden_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+    def _snn_overridden_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step, part by part; return spikes and new states."""
-        kept = self._kept()
-        kept.update(zip(self.states, old, strict=True))
-        mem = old[self._model.membrane]
-        late = self._resets and self.reset_delay
+        kept = self._snn_kept()
+        kept.update(zip(self._snn_state_names, old, strict=True))
+        mem = old[self._snn_model.membrane]
+        late = self._snn_resets and self.reset_delay
         kept[RESET] = self.mem_reset(mem) if late else torch.zeros_like(mem)
-        new = self._all_states(_as_states(self.state_function(x)), old)
+        new = self._snn_all_states(_as_states(self.state_function(x)), old)
         if self.state_quant:
             new = tuple(map(self.state_quant, new))
-        names = self.states[-len(new) :]
+        names = self._snn_state_names[-len(new) :]
         kept.update(zip(names, new, strict=True))
-        spk, scaled = self._spikes(new)
+        spk, scaled = self._snn_spikes(new)
         new = tuple(getattr(self, name) for name in names)  # firing may write them
-        if self._resets and not self.reset_delay and self.reset_mechanism != "none":
-            new = self._reset(new, old, spk, self.reset_mechanism)
+        if self._snn_resets and not self.reset_delay and self.reset_mechanism != "none":
+            new = self._snn_reset(new, old, spk, self.reset_mechanism)
         return scaled, new
 
-    def _all_states(self, new: States, old: States) -> States:
+    def _snn_all_states(self, new: States, old: States) -> States:
         """Return all states that a step returns from those that ``state_function`` gave."""
         return new
 
@@ -155,7 +159,7 @@ class Overridable(Stateful):
 def _is_ours(cls: type, name: str) -> bool:
     """Tell whether a class takes a method from the library itself."""
     definer = next((each for each in cls.__mro__ if name in vars(each)), torch.nn.Module)
-    return definer.__module__.partition(".")[0] in ("snntorch", "torch")
+    return is_ours(definer)
 
 
 def _as_states(value: Any) -> States:

@@ -29,14 +29,14 @@ class RecurrentLIF(LIF):
 
     V: Tensor
     recurrent: nn.Module
-    _dense: ClassVar[Model]
-    _one_to_one: ClassVar[Model]
+    _snn_dense: ClassVar[Model]
+    _snn_one_to_one: ClassVar[Model]
 
     @property
-    def _model(self) -> Model:  # type: ignore[override]
-        return self._dense if self.all_to_all else self._one_to_one
+    def _snn_model(self) -> Model:  # type: ignore[override]
+        return self._snn_dense if self.all_to_all else self._snn_one_to_one
 
-    def _feed_back(
+    def _snn_feed_back(
         self,
         V: Parameter,
         all_to_all: bool,
@@ -49,7 +49,7 @@ class RecurrentLIF(LIF):
         linear, conv = linear_features is not None, conv2d_channels is not None
         if (linear and conv) or conv != (kernel_size is not None) or all_to_all != (linear or conv):
             raise TypeError(
-                f"{self._name}: all_to_all={all_to_all}, linear_features={linear_features}, "
+                f"{self._snn_name}: all_to_all={all_to_all}, linear_features={linear_features}, "
                 f"conv2d_channels={conv2d_channels}, kernel_size={kernel_size}; feedback from all "
                 "to all needs either linear_features, or conv2d_channels and kernel_size, of the "
                 "layer's output; one-to-one feedback (all_to_all=False) takes its weight V instead"
@@ -63,20 +63,20 @@ class RecurrentLIF(LIF):
             channels, padding = (conv2d_channels, conv2d_channels), same_padding(kernel_size)
             self.recurrent = nn.Conv2d(*channels, kernel_size, padding=padding)
         else:
-            self._register("V", V, learn_recurrent)
+            self._snn_register("V", V, learn_recurrent)
             self.recurrent = RecurrentOneToOne(self.V)
         self.recurrent.requires_grad_(learn_recurrent)
 
-    def _update(self, x: Tensor, states: States) -> States:
+    def _snn_update(self, x: Tensor, states: States) -> States:
         spk, *rest = states
         layer = self.all_to_all or touched(self.recurrent)
         feedback = self.recurrent(spk) if layer else self.V * spk
         if self.conv2d_channels is not None:
             feedback = crop(feedback, x)
-        return self._dense.update(x, feedback, spk, *rest, *self._decays())
+        return self._snn_dense.update(x, feedback, spk, *rest, *self._snn_decays())
 
-    def _step_parameters(self) -> States:
-        *decays, threshold, factor = super()._step_parameters()
+    def _snn_step_parameters(self) -> States:
+        *decays, threshold, factor = super()._snn_step_parameters()
         return (*decays, *(() if self.all_to_all else (self.V,)), threshold, factor)
 
     def __setattr__(self, name: str, value: Any) -> None:

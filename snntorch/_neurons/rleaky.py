@@ -46,7 +46,7 @@ class RLeaky(RecurrentLIF):
     """
 
     states = ("spk", "mem")
-    _dense, _one_to_one = RECURRENT_LEAKY, ONE_TO_ONE_LEAKY
+    _snn_dense, _snn_one_to_one = RECURRENT_LEAKY, ONE_TO_ONE_LEAKY
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class RLeaky(RecurrentLIF):
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(beta, *firing, learn_beta, *reset)
         learn = learn_recurrent if learn_V is None else learn_V
-        self._feed_back(V, all_to_all, linear_features, conv2d_channels, kernel_size, learn)
+        self._snn_feed_back(V, all_to_all, linear_features, conv2d_channels, kernel_size, learn)
         self.reset_delay = reset_delay
 
     def forward(self, input_: Tensor, spk: State = None, mem: State = None) -> Output:
@@ -88,6 +88,6 @@ class RLeaky(RecurrentLIF):
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._call(input_, spk, mem)
+        return self._snn_call(input_, spk, mem)
 
     init_rleaky = RecurrentLIF.init_states

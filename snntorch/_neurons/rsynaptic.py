@@ -37,8 +37,8 @@ class RSynaptic(RecurrentLIF):
     """
 
     states = ("spk", "syn", "mem")
-    _dense, _one_to_one = RECURRENT_SYNAPTIC, ONE_TO_ONE_SYNAPTIC
-    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
+    _snn_dense, _snn_one_to_one = RECURRENT_SYNAPTIC, ONE_TO_ONE_SYNAPTIC
+    _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor
 
@@ -71,12 +71,12 @@ class RSynaptic(RecurrentLIF):
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(beta, *firing, learn_beta, *reset)
         learn = learn_recurrent if learn_V is None else learn_V
-        self._feed_back(V, all_to_all, linear_features, conv2d_channels, kernel_size, learn)
+        self._snn_feed_back(V, all_to_all, linear_features, conv2d_channels, kernel_size, learn)
         self.reset_delay = reset_delay
-        self._register("alpha", alpha, learn_alpha)
+        self._snn_register("alpha", alpha, learn_alpha)
 
-    def _decays(self) -> States:
-        return self.alpha.clamp(0, 1), *super()._decays()
+    def _snn_decays(self) -> States:
+        return self.alpha.clamp(0, 1), *super()._snn_decays()
 
     def forward(
         self, input_: Tensor, spk: State = None, syn: State = None, mem: State = None
@@ -91,6 +91,6 @@ class RSynaptic(RecurrentLIF):
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._call(input_, spk, syn, mem)
+        return self._snn_call(input_, spk, syn, mem)
 
     init_rsynaptic = RecurrentLIF.init_states

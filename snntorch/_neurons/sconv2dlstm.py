@@ -46,7 +46,7 @@ class SConv2dLSTM(SpikingLSTM):
     Precipitation Nowcasting", NeurIPS (2015).
     """
 
-    _places, _dim = (0, 1, 3, 2), -3
+    _snn_places, _snn_dim = (0, 1, 3, 2), -3
 
     def __init__(
         self,
@@ -78,26 +78,26 @@ class SConv2dLSTM(SpikingLSTM):
         channels, padding = in_channels + out_channels, same_padding(kernel_size)
         self.conv = nn.Conv2d(channels, 4 * out_channels, kernel_size, padding=padding, bias=bias)
 
-    def _state_shape(self, x: Tensor) -> torch.Size:
+    def _snn_state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-3], self.out_channels, *x.shape[-2:]))
 
-    def _drive(self, x: Tensor) -> Tensor:
+    def _snn_drive(self, x: Tensor) -> Tensor:
         weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
         return crop(F.conv2d(x, weight, bias, padding=self.conv.padding), x)
 
-    def _recurrence(self) -> tuple[nn.Module, States]:
+    def _snn_recurrence(self) -> tuple[nn.Module, States]:
         return self.conv, (self.conv.weight[:, self.in_channels :],)
 
-    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
+    def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
         return crop(self.conv(torch.cat((x, mem), dim=-3)), x)
 
-    def _observed(self, mem: Tensor) -> Tensor:
+    def _snn_observed(self, mem: Tensor) -> Tensor:
         if self.max_pool:
             return F.max_pool2d(mem, self.max_pool)
         return F.avg_pool2d(mem, self.avg_pool) if self.avg_pool else mem
 
-    def _overdrive(self, new: States, threshold: Tensor) -> Tensor:
-        return self._observed(new[-1]) - threshold
+    def _snn_overdrive(self, new: States, threshold: Tensor) -> Tensor:
+        return self._snn_observed(new[-1]) - threshold
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.
@@ -109,6 +109,6 @@ class SConv2dLSTM(SpikingLSTM):
         :returns: ``spk, syn, mem``; the states ``[B, out_channels, H, W]``, the spikes likewise or
             pooled; ``spk`` alone with ``init_hidden=True`` unless ``output=True``
         """
-        return self._call(input_, syn, mem)
+        return self._snn_call(input_, syn, mem)
 
     init_sconv2dlstm = SpikingNeuron.init_states

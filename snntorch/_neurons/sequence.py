@@ -21,24 +21,24 @@ class WholeSequence(SpikingNeuron):
     """
 
     states = ("mem",)
-    _resets = False
+    _snn_resets = False
 
-    _least_dim: ClassVar[int] = 3  # of an input
+    _snn_least_dim: ClassVar[int] = 3  # of an input
 
-    def _as_sequence(self, input_: Tensor) -> Tensor:
+    def _snn_as_sequence(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor with time."""
-        x = self._as_current(input_)
-        if x.dim() < self._least_dim or not (torch.jit.is_tracing() or len(x)):
+        x = self._snn_as_current(input_)
+        if x.dim() < self._snn_least_dim or not (torch.jit.is_tracing() or len(x)):
             raise ValueError(
-                f"{self._name}: the input has the shape {tuple(x.shape)}; a call takes a whole "
+                f"{self._snn_name}: the input has the shape {tuple(x.shape)}; a call takes a whole "
                 "sequence [T, B, features], not one time step"
             )
         return x
 
-    def _first(self, given: State, x: Tensor, shape: torch.Size) -> Tensor:
+    def _snn_first(self, given: State, x: Tensor, shape: torch.Size) -> Tensor:
         """Return the state to start from."""
-        self._check_parameters(shape)
-        return x.new_zeros(shape) if given is None else self._fitting("mem", given, x, shape)
+        self._snn_check_parameters(shape)
+        return x.new_zeros(shape) if given is None else self._snn_fitting("mem", given, x, shape)
 
 
 def linear_scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:

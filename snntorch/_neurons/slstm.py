@@ -14,30 +14,30 @@ class SpikingLSTM(SpikingNeuron):
     """Parent of the spiking LSTMs: a cell state ``syn``, and a hidden state ``mem`` that fires."""
 
     states = ("syn", "mem")
-    _model = LSTM
-    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
+    _snn_model = LSTM
+    _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
-    _places: ClassVar[tuple[int, ...]]
+    _snn_places: ClassVar[tuple[int, ...]]
     """Where the input, forget, candidate and output gates stand among the four."""
-    _dim: ClassVar[int]
+    _snn_dim: ClassVar[int]
     """The dimension in which they stand side by side."""
-    _gates: Callable[[Tensor, Tensor], Tensor]
+    _snn_gates: Callable[[Tensor, Tensor], Tensor]
     """What input and membrane give to the four gates."""
-    _drive: Callable[[Tensor], Tensor]
+    _snn_drive: Callable[[Tensor], Tensor]
     """What the input alone gives to them."""
-    _recurrence: Callable[[], tuple[nn.Module, States]]
+    _snn_recurrence: Callable[[], tuple[nn.Module, States]]
     """A layer, and the weights with which it feeds the membrane back to them."""
 
-    def _split(self, gates: Tensor) -> States:
+    def _snn_split(self, gates: Tensor) -> States:
         """Return views of the input, forget, candidate and output gates."""
-        four = gates.chunk(4, self._dim)
-        return tuple(four[place] for place in self._places)
+        four = gates.chunk(4, self._snn_dim)
+        return tuple(four[place] for place in self._snn_places)
 
-    def _update(self, x: Tensor, states: States) -> States:
+    def _snn_update(self, x: Tensor, states: States) -> States:
         syn, mem = states
-        into, forget, candidate, out = self._split(self._gates(x, mem))
+        into, forget, candidate, out = self._snn_split(self._snn_gates(x, mem))
         gates = into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid()
-        return self._model.update(*gates, syn, mem)
+        return self._snn_model.update(*gates, syn, mem)
 
 
 class SLSTM(SpikingLSTM):
@@ -73,7 +73,7 @@ class SLSTM(SpikingLSTM):
     1735-1780.
     """
 
-    _places, _dim = (0, 1, 2, 3), -1
+    _snn_places, _snn_dim = (0, 1, 2, 3), -1
 
     def __init__(
         self,
@@ -95,24 +95,24 @@ class SLSTM(SpikingLSTM):
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         self.lstm_cell = nn.LSTMCell(input_size, hidden_size, bias)
 
-    def _state_shape(self, x: Tensor) -> torch.Size:
+    def _snn_state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-1], self.hidden_size))
 
-    def _drive(self, x: Tensor) -> Tensor:
+    def _snn_drive(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lstm_cell.weight_ih, self.lstm_cell.bias_ih)
 
-    def _recurrence(self) -> tuple[nn.Module, States]:
+    def _snn_recurrence(self) -> tuple[nn.Module, States]:
         cell = self.lstm_cell
         return cell, (cell.weight_hh, cell.bias_hh) if self.bias else (cell.weight_hh,)
 
-    def _gates(self, x: Tensor, mem: Tensor) -> Tensor:
-        return self._drive(x) + F.linear(mem, *self._recurrence()[1])
+    def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
+        return self._snn_drive(x) + F.linear(mem, *self._snn_recurrence()[1])
 
-    def _update(self, x: Tensor, states: States) -> States:
+    def _snn_update(self, x: Tensor, states: States) -> States:
         if touched(self.lstm_cell):
             mem, syn = self.lstm_cell(x, states[::-1])
             return syn, mem
-        return super()._update(x, states)
+        return super()._snn_update(x, states)
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.
@@ -124,6 +124,6 @@ class SLSTM(SpikingLSTM):
         :returns: ``spk, syn, mem``, each ``[B, hidden_size]``; ``spk`` alone with
             ``init_hidden=True`` unless ``output=True``
         """
-        return self._call(input_, syn, mem)
+        return self._snn_call(input_, syn, mem)
 
     init_slstm = SpikingNeuron.init_states

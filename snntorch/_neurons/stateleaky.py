@@ -49,7 +49,7 @@ class StateLeaky(WholeSequence, LIF):
     Long-term Dependencies", NeurIPS (2023).
     """
 
-    _model = LEAKY
+    _snn_model = LEAKY
 
     tau: Tensor
 
@@ -70,8 +70,8 @@ class StateLeaky(WholeSequence, LIF):
     ) -> None:
         if kernel_truncation_steps is not None and kernel_truncation_steps < 1:
             raise ValueError(
-                f"{self._name}: kernel_truncation_steps={kernel_truncation_steps} must be at least "
-                "1, or None for no truncation"
+                f"{self._snn_name}: kernel_truncation_steps={kernel_truncation_steps} must be "
+                "at least 1, or None for no truncation"
             )
         firing = threshold, spike_grad, surrogate_disable, False, False
         reset = learn_threshold, "subtract", state_quant, output
@@ -81,43 +81,43 @@ class StateLeaky(WholeSequence, LIF):
         fires = spike_grad is not None or surrogate_disable or learn_threshold
         if not output and (fires or scaled or learn_graded_spikes_factor):
             warnings.warn(
-                f"{self._name}: spike-related settings are unused when output=False, which returns "
-                "the membrane alone",
+                f"{self._snn_name}: spike-related settings are unused when output=False, which "
+                "returns the membrane alone",
                 stacklevel=2,
             )
         if self.tau.shape not in ((), (1,), (channels,)):
             raise ValueError(
-                f"{self._name}: beta of shape {tuple(self.tau.shape)} must have one value, or one "
-                f"for each of the {channels} channels"
+                f"{self._snn_name}: beta of shape {tuple(self.tau.shape)} must have one value, "
+                f"or one for each of the {channels} channels"
             )
         self.channels, self.kernel_truncation_steps = channels, kernel_truncation_steps
 
     # The time constant is what is kept and learned ---------------------------------------------
 
-    def _register(self, name: str, value: Parameter, learn: bool) -> None:
+    def _snn_register(self, name: str, value: Parameter, learn: bool) -> None:
         if name != "beta":
-            super()._register(name, value, learn)
+            super()._snn_register(name, value, learn)
         elif isinstance(value, Tensor) and value.requires_grad:  # trained from outside
             own: Any = self._parameters if isinstance(value, nn.Parameter) else self._buffers
             own["beta"] = value
         else:
-            super()._register("tau", value, learn)
+            super()._snn_register("tau", value, learn)
             with torch.no_grad():
                 self.tau.copy_(_time_constant(self.tau))
 
     @property
-    def _given(self) -> Tensor | None:
+    def _snn_given(self) -> Tensor | None:
         """A ``beta`` that is trained from outside, if that is what the neuron was made with."""
         return self._parameters.get("beta", self._buffers.get("beta"))
 
     @property
     def beta(self) -> Tensor:  # type: ignore[override]
         r"""The decay rate :math:`1 - 1/\tau`."""
-        given = self._given
+        given = self._snn_given
         return 1 - 1 / self.tau if given is None else given
 
     def __getattr__(self, name: str) -> Any:
-        if name == "tau" and (given := self._given) is not None:
+        if name == "tau" and (given := self._snn_given) is not None:
             return _time_constant(given)
         return super().__getattr__(name)
 
@@ -127,7 +127,7 @@ class StateLeaky(WholeSequence, LIF):
         destination[f"{prefix}tau"] = self.tau.detach()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        if self._given is not None:
+        if self._snn_given is not None:
             tau = state_dict.pop(f"{prefix}tau", None)
             if tau is not None:
                 state_dict.setdefault(f"{prefix}beta", 1 - 1 / tau)
@@ -135,7 +135,7 @@ class StateLeaky(WholeSequence, LIF):
             state_dict.setdefault(f"{prefix}tau", _time_constant(beta))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _decays(self) -> States:
+    def _snn_decays(self) -> States:
         return (torch.exp(-1 / self.tau.clamp(min=1)),)
 
     # Running -----------------------------------------------------------------------------------
@@ -151,28 +151,30 @@ class StateLeaky(WholeSequence, LIF):
         :raises ValueError: the input has no time or another number of channels, ``mem`` has
             another shape or is given in spite of ``kernel_truncation_steps``
         """
-        x = self._as_sequence(input_)
+        x = self._snn_as_sequence(input_)
         if x.shape[-1] != self.channels:
             raise ValueError(
-                f"{self._name}: the input of shape {tuple(x.shape)} has {x.shape[-1]} channels; it "
-                f"needs {self.channels} in its last dimension"
+                f"{self._snn_name}: the input of shape {tuple(x.shape)} has {x.shape[-1]} "
+                f"channels; it needs {self.channels} in its last dimension"
             )
         steps = self.kernel_truncation_steps
         if mem is not None and steps is not None:
             raise ValueError(
-                f"{self._name}: with kernel_truncation_steps={steps} a membrane does not tell what "
+                f"{self._snn_name}: with kernel_truncation_steps={steps} a membrane does not "
+                "tell what "
                 "is to be forgotten; start from zeros, or build the neuron without truncation"
             )
-        first = self._first(mem, x, x.shape[1:])
-        if self._changed_part() and mem is not None:
+        first = self._snn_first(mem, x, x.shape[1:])
+        if self._snn_changed_part() and mem is not None:
             raise ValueError(
-                f"{self._name}: overrides {self._own_part} and so starts from zeros; leave mem out"
+                f"{self._snn_name}: overrides {self._snn_own_part} and so starts from zeros; "
+                "leave mem out"
             )
-        spk, trace, last = self._fused(x, first) or self._in_torch(x, first)
-        self._remember((last,))
+        spk, trace, last = self._snn_fused(x, first) or self._snn_in_torch(x, first)
+        self._snn_remember((last,))
         return (spk, trace) if self.output else trace
 
-    def _fused(self, x: Tensor, first: Tensor) -> States | None:
+    def _snn_fused(self, x: Tensor, first: Tensor) -> States | None:
         """Return spikes, membrane and the last one, if a backend is faster than torch."""
         # Loaded when first used, which keeps the import of the library cheap.
         from .._engine import backends
@@ -181,7 +183,7 @@ class StateLeaky(WholeSequence, LIF):
         # A kernel is differentiated once; its own operations, as often as in 1.0.0.
         if torch.is_grad_enabled() or self.kernel_truncation_steps is not None:
             return None
-        if self.state_quant or self._own_part:
+        if self.state_quant or self._snn_own_part:
             return None
         stated = problem(self, x, len(x), False, (first,))
         if backends.choose(stated)[0] == backends.reference.NAME:
@@ -189,18 +191,18 @@ class StateLeaky(WholeSequence, LIF):
         solution = backends.solve(stated)
         return solution.spikes, *(solution.traces or ()), *solution.states
 
-    def _in_torch(self, x: Tensor, first: Tensor) -> States:
-        trace = self._base_state_function(x) if self._own_part else self._trace(x, first)
+    def _snn_in_torch(self, x: Tensor, first: Tensor) -> States:
+        trace = self._base_state_function(x) if self._snn_own_part else self._snn_trace(x, first)
         last = trace[-1].clone()
         trace = self.state_quant(trace) if callable(self.state_quant) else trace
         return self.fire(trace), trace, last
 
     def _base_state_function(self, input_: Tensor) -> Tensor:
         """Return the membrane over a whole sequence, from zeros."""
-        return self._trace(input_, torch.zeros_like(input_[0]))
+        return self._snn_trace(input_, torch.zeros_like(input_[0]))
 
-    def _trace(self, x: Tensor, first: Tensor) -> Tensor:
-        (decay,) = self._decays()
+    def _snn_trace(self, x: Tensor, first: Tensor) -> Tensor:
+        (decay,) = self._snn_decays()
         if self.kernel_truncation_steps is None:
             decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
             return linear_scan(decay, x, first)
@@ -208,11 +210,11 @@ class StateLeaky(WholeSequence, LIF):
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
         """Not for this neuron."""
-        raise NotImplementedError(f"{self._name} has no inhibition; Leaky has")
+        raise NotImplementedError(f"{self._snn_name} has no inhibition; Leaky has")
 
     def mem_reset(self, mem: Tensor) -> Tensor:
         """Not for this neuron."""
-        raise NotImplementedError(f"{self._name} has no reset; Leaky has")
+        raise NotImplementedError(f"{self._snn_name} has no reset; Leaky has")
 
 
 def _time_constant(beta: Tensor) -> Tensor:

@@ -62,6 +62,11 @@ class Instances(MutableSequence["Stateful"]):
         self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
 
 
+def is_ours(cls: type) -> bool:
+    """Tell whether a class is the library's, or PyTorch's."""
+    return cls.__module__.partition(".")[0] in ("snntorch", "torch")
+
+
 class _ClassOrInstance:
     """A method for one neuron when called on it, for every living one when called on a class."""
 
@@ -70,9 +75,9 @@ class _ClassOrInstance:
         self.__doc__ = function.__doc__
 
     def __get__(self, neuron: Stateful | None, owner: type[Stateful]) -> Callable[[], None]:
-        return partial(self._call, list(owner.instances) if neuron is None else [neuron], owner)
+        return partial(self._snn_call, list(owner.instances) if neuron is None else [neuron], owner)
 
-    def _call(self, neurons: Sequence[Stateful], owner: type[Stateful]) -> None:
+    def _snn_call(self, neurons: Sequence[Stateful], owner: type[Stateful]) -> None:
         for neuron in neurons:
             if isinstance(neuron, owner):
                 self.function(neuron)
@@ -99,6 +104,9 @@ class Stateful(nn.Module):
     A state is the tensor that the last call returned, with its graph. It moves with ``.to()``, and
     is not part of a ``state_dict``, pickle or copy: a copied or loaded module starts reset. It can
     be read and set as an attribute of its name.
+
+    Names that begin with ``_snn_`` are internal. Subclasses are free to use all others, as those
+    written for 1.0.0 do.
     """
 
     states: ClassVar[tuple[str, ...]] = ()
@@ -107,47 +115,51 @@ class Stateful(nn.Module):
     instances: ClassVar[MutableSequence[Stateful]] = Instances()
     """All living neurons in order of creation, held weakly."""
 
-    _name: ClassVar[str]
-    _initial_state: Callable[..., Tensor]
+    _snn_name: ClassVar[str]
+    _snn_state_names: ClassVar[tuple[str, ...]] = ()
+    _snn_initial_state: Callable[..., Tensor]
 
-    _states: dict[str, Tensor | None]  # None: reset
-    _shapes: dict[str, torch.Size]  # of the states before the last reset
-    _by_hand: bool  # whether a state was set since the last call
-    _task: int  # the backward pass in which the states were reset; -1 if in none
-    _reset_on_record: bool  # whether the last reset is part of an exported graph
+    _snn_states: dict[str, Tensor | None]  # None: reset
+    _snn_shapes: dict[str, torch.Size]  # of the states before the last reset
+    _snn_by_hand: bool  # whether a state was set since the last call
+    _snn_task: int  # the backward pass in which the states were reset; -1 if in none
+    _snn_reset_on_record: bool  # whether the last reset is part of an exported graph
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._name = cls.__name__
+        cls._snn_name = cls.__name__
+        if not is_ours(cls):
+            return  # a subclass may use the name for something else
+        cls._snn_state_names = cls.states
         for name in cls.__dict__.get("states", ()):
-            get, keep = partial(cls._get, name=name), partial(cls._set, name=name)
+            get, keep = partial(cls._snn_get, name=name), partial(cls._snn_set, name=name)
             setattr(cls, name, property(get, keep, doc=f"The newest state ``{name}``."))
 
-    def _begin(self) -> None:
+    def _snn_begin(self) -> None:
         """Start without states, and join the list of instances."""
         # Every name is there from the start: a compiled graph is guarded by the names.
-        self._states = dict.fromkeys((*self.states, BEFORE, RESET))
-        self._shapes = {}
-        self._by_hand, self._task, self._reset_on_record = False, -1, False
+        self._snn_states = dict.fromkeys((*self._snn_state_names, BEFORE, RESET))
+        self._snn_shapes = {}
+        self._snn_by_hand, self._snn_task, self._snn_reset_on_record = False, -1, False
         self._init_mem()
         type(self).instances.append(self)
 
     def _init_mem(self) -> None:
         """Start without states; subclasses written for 1.0.0 override it."""
-        self._forget()
+        self._snn_forget()
 
-    def _forget(self) -> None:
-        kept = self._kept()
+    def _snn_forget(self) -> None:
+        kept = self._snn_kept()
         if not is_compiling():  # which would make the old states inputs of the graph
-            self._shapes |= {n: state.shape for n, state in kept.items() if state is not None}
+            self._snn_shapes |= {n: state.shape for n, state in kept.items() if state is not None}
         kept.update(dict.fromkeys(kept))
         if not is_compiling() or is_exported():
-            self.__dict__.update(_task=backward_task(), _reset_on_record=is_exported())
+            self.__dict__.update(_snn_task=backward_task(), _snn_reset_on_record=is_exported())
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a buffer; for the name of a state, set that state."""
-        if name in self.states:
-            self._set(tensor, name)
+        if name in self._snn_state_names:
+            self._snn_set(tensor, name)
         else:
             super().register_buffer(name, tensor, persistent)
 
@@ -175,14 +187,14 @@ class Stateful(nn.Module):
     def reset_hidden(self) -> None:
         """Reset the states of this neuron; called on a class, of all its living neurons."""
         if getattr(self.reset_mem, "__func__", None) is Stateful.reset_mem:
-            self._forget()  # nobody needs the zeros
+            self._snn_forget()  # nobody needs the zeros
         else:
             self.reset_mem()
 
     @_ClassOrInstance
     def detach_hidden(self) -> None:
         """Cut the states of this neuron from the graph; called on a class, of all its neurons."""
-        self._map_states(torch.detach)
+        self._snn_map_states(torch.detach)
 
     def reset_mem(self) -> Tensor | tuple[Tensor, ...]:
         """Reset the states, and return initial ones that fit any batch."""
@@ -196,103 +208,112 @@ class Stateful(nn.Module):
             ``(0,)`` before the first call. A call takes them for any batch
         :returns: the states in the order of the call; with sizes, spikes first
         """
-        self._forget()
+        self._snn_forget()
         if not sizes:
-            return _one_or_all(self._get(name) for name in self.states)
-        names = self.states if "spk" in self.states else ("spk", *self.states)
-        return _one_or_all(self._initial_state(*sizes) for _ in names)
+            return _one_or_all(self._snn_get(name) for name in self._snn_state_names)
+        names = (
+            self._snn_state_names
+            if "spk" in self._snn_state_names
+            else ("spk", *self._snn_state_names)
+        )
+        return _one_or_all(self._snn_initial_state(*sizes) for _ in names)
 
-    def _get(self, name: str) -> Tensor:
-        state = self._newest(name)
+    def _snn_get(self, name: str) -> Tensor:
+        state = self._snn_newest(name)
         if state is None:
             # A graph that is compiled or recorded serves later batches, which have other shapes.
-            shape = torch.Size((0,)) if is_recorded() else self._shapes.get(name, (0,))
-            state = self._initial_state(*shape)
+            shape = torch.Size((0,)) if is_recorded() else self._snn_shapes.get(name, (0,))
+            state = self._snn_initial_state(*shape)
             if not is_recorded():
-                self._kept()[name] = state  # what is written into it counts
+                self._snn_kept()[name] = state  # what is written into it counts
         return state
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.states:  # nn.Module would register a parameter under that name
-            self._set(value, name)
+        if name in self._snn_state_names:  # nn.Module would register a parameter under that name
+            self._snn_set(value, name)
         else:
             super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in self.states:
-            self._set(None, name)
+        if name in self._snn_state_names:
+            self._snn_set(None, name)
         else:
             super().__delattr__(name)
 
-    def _set(self, value: Tensor | None, name: str) -> None:
-        self._kept()[name] = value
-        self.__dict__["_by_hand"] = True
+    def _snn_set(self, value: Tensor | None, name: str) -> None:
+        self._snn_kept()[name] = value
+        self.__dict__["_snn_by_hand"] = True
 
-    def _kept(self) -> dict[str, Tensor | None]:
+    def _snn_kept(self) -> dict[str, Tensor | None]:
         """Return where the states are kept: while a checkpoint recomputes its part, in a copy of
         what they were when it began."""
         if is_compiling() or (frame := checkpoint_frame()) is None:
-            return self._states
+            return self._snn_states
         return _replay(frame, self)
 
-    def _newest(self, name: str) -> Tensor | None:
+    def _snn_newest(self, name: str) -> Tensor | None:
         """Return a state, or None if it was reset."""
-        kept = self._kept()
+        kept = self._snn_kept()
         state = kept[name]
         if state is None or is_compiling():
             return state
-        if kept is self._states and backward_task() not in (-1, self._task):
+        if kept is self._snn_states and backward_task() not in (-1, self._snn_task):
             raise RuntimeError(
-                f"{self._name}: backward recomputes a call of a neuron that keeps its states, and "
+                f"{self._snn_name}: backward recomputes a call of a neuron that keeps its "
+                "states, and "
                 "the states that it started from are gone. torch.utils.checkpoint works with "
                 "use_reentrant=False and without a checkpoint inside; or pass the states as "
                 "arguments of the checkpointed function"
             )
         return alive(state)
 
-    def _remember(self, new: Sequence[Tensor], before: Tensor | None = None) -> None:
+    def _snn_remember(self, new: Sequence[Tensor], before: Tensor | None = None) -> None:
         """Keep new states, and the membrane of the step before."""
-        kept = self._kept()
-        kept.update(zip(self.states, new, strict=True))
+        kept = self._snn_kept()
+        kept.update(zip(self._snn_state_names, new, strict=True))
         kept[BEFORE], kept[RESET] = before, None
-        self.__dict__["_by_hand"] = False
+        self.__dict__["_snn_by_hand"] = False
         if not is_compiling():
-            self.__dict__["_task"] = backward_task()
+            self.__dict__["_snn_task"] = backward_task()
 
-    def _map_states(self, function: Callable[[Tensor], Tensor]) -> None:
-        kept = self._kept()
+    def _snn_map_states(self, function: Callable[[Tensor], Tensor]) -> None:
+        kept = self._snn_kept()
         for name, state in kept.items():
             state = None if state is None else alive(state)
             kept[name] = None if state is None else function(state)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Stateful:
         super()._apply(fn, *args, **kwargs)
-        self._map_states(fn)
+        self._snn_map_states(fn)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: value for k, value in self.__dict__.items() if k not in ("_states", "_shapes")}
+        return {
+            k: value
+            for k, value in self.__dict__.items()
+            if k not in ("_snn_states", "_snn_shapes")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._begin()
+        self._snn_begin()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stateful:
         # Spelled out, because a parametrized module would be copied with its states.
         replica = memo[id(self)] = type(self).__new__(type(self))
         replica.__dict__.update(deepcopy(Stateful.__getstate__(self), memo))
-        replica._begin()
+        replica._snn_begin()
         return replica
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise TypeError(
-            f"{self._name}: torch.jit.script cannot read a neuron; use torch.compile, "
+            f"{self._snn_name}: torch.jit.script cannot read a neuron; use torch.compile, "
             "torch.export or torch.jit.trace"
         )
 
     def _replicate_for_data_parallel(self) -> Stateful:
         replica = super()._replicate_for_data_parallel()
-        replica._states = dict.fromkeys(self._states)
+        replica._snn_states = dict.fromkeys(self._snn_states)
         return replica
 
 
@@ -333,7 +354,7 @@ def _replay(frame: Any, neuron: Stateful) -> dict[str, Tensor | None]:
     replays = _replays.setdefault(frame, weakref.WeakKeyDictionary())
     task = backward_task()
     if task == -1 and neuron not in replays:
-        replays[neuron] = _Replay(neuron._states)
+        replays[neuron] = _Replay(neuron._snn_states)
     if task == -1 or neuron not in replays:
-        return neuron._states
-    return replays[neuron].again(task, neuron._name)
+        return neuron._snn_states
+    return replays[neuron].again(task, neuron._snn_name)

@@ -39,8 +39,8 @@ class Synaptic(LIF):
     """
 
     states = ("syn", "mem")
-    _model = SYNAPTIC
-    _taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
+    _snn_model = SYNAPTIC
+    _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     alpha: Tensor
 
@@ -64,11 +64,11 @@ class Synaptic(LIF):
         firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
         reset = learn_threshold, reset_mechanism, state_quant, output
         super().__init__(beta, *firing, learn_beta, *reset)
-        self._register("alpha", alpha, learn_alpha)
+        self._snn_register("alpha", alpha, learn_alpha)
         self.reset_delay = reset_delay
 
-    def _decays(self) -> States:
-        return self.alpha.clamp(0, 1), *super()._decays()
+    def _snn_decays(self) -> States:
+        return self.alpha.clamp(0, 1), *super()._snn_decays()
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.
@@ -80,6 +80,6 @@ class Synaptic(LIF):
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._call(input_, syn, mem)
+        return self._snn_call(input_, syn, mem)
 
     init_synaptic = LIF.init_states

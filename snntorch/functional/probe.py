@@ -218,9 +218,13 @@ class AttributeMonitor(BaseMonitor):
             attribute = self.attribute_name
             value = getattr(module, attribute)
             before = inputs and not output
-            if before and isinstance(module, SpikingNeuron) and attribute in module.states:
+            if (
+                before
+                and isinstance(module, SpikingNeuron)
+                and attribute in module._snn_state_names
+            ):
                 # What the call starts from: before the first one the state has no shape yet.
-                shape = module._state_shape(inputs[0])
+                shape = module._snn_state_shape(inputs[0])
                 if value.shape != shape:
                     one = value.numel() == 1
                     value = value.expand(shape) if one else value.new_zeros(shape)

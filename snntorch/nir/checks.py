@@ -40,7 +40,7 @@ def refusal(layer: nn.Module) -> str | None:
 def overridden(layer: nn.Module) -> list[str]:
     """Return the names that change what a layer computes, in a subclass or in the layer itself."""
     if isinstance(layer, SpikingNeuron):
-        return sorted(layer._overridden)
+        return sorted(layer._snn_overridden)
     own = {"forward"} & vars(layer).keys()
     return sorted({*own, *rules.overridden(class_of(layer), kind(layer))})
 

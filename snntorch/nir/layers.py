@@ -28,18 +28,18 @@ class Delay(Stateful):
         super().__init__()
         self.register_buffer("steps", steps.long())
         self.length = int(steps.max())
-        self._begin()
+        self._snn_begin()
 
     def _initial_state(self, *sizes: int) -> Tensor:
         return torch.zeros(sizes, device=self.steps.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return an earlier input, of the shape ``[B, ...]`` of ``x``."""
-        past = self._newest("past")
+        past = self._snn_newest("past")
         if past is None:
             past = x.new_zeros(self.length, *x.shape)
         past = torch.cat([x[None], past])
-        self._remember((past[:-1],))
+        self._snn_remember((past[:-1],))
         return past.gather(0, self.steps.expand(1, *x.shape))[0]
 
     def extra_repr(self) -> str:

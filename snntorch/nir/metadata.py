@@ -29,7 +29,7 @@ _ARGUMENTS = {
 
 def _names(neuron: Any) -> tuple[str, ...]:
     if isinstance(neuron, Lapicque):
-        other = "C" if neuron._dependent == "R" else "R"
+        other = "C" if neuron._snn_dependent == "R" else "R"
         return ("beta", other, "time_step") if neuron.learn_beta else ("R", "C", "time_step")
     return _ARGUMENTS[kind(neuron).__name__]
 

@@ -25,7 +25,7 @@ class Last(Stateful):
     def __init__(self, shape: tuple[int, ...], dims: int) -> None:
         super().__init__()
         self.shape, self.dims = shape, dims
-        self._begin()
+        self._snn_begin()
 
     def _initial_state(self, *sizes: int) -> Tensor:
         return torch.zeros(sizes)
@@ -33,9 +33,9 @@ class Last(Stateful):
     def forward(self, x: Tensor, value: Tensor | None = None) -> Tensor:
         """Return the value of the last step for the batch of ``x``, or keep that of this one."""
         if value is not None:
-            self._remember((value,))
+            self._snn_remember((value,))
             return value
-        last = self._newest("value")
+        last = self._snn_newest("value")
         return x.new_zeros(*x.shape[: x.dim() - self.dims], *self.shape) if last is None else last
 
     def extra_repr(self) -> str:
@@ -138,10 +138,10 @@ class NetworkWithState(Network):
         if isinstance(input, fx.Proxy):  # no layer has run
             return out, None
         new = State(
-            (path, tuple(getattr(layer, name) for name in layer.states))
+            (path, tuple(getattr(layer, name) for name in layer._snn_state_names))
             for path, layer in self._stateful().items()
         )
-        self._newest = None if is_compiling() else weakref.ref(new)
+        self._snn_newest = None if is_compiling() else weakref.ref(new)
         return out, new
 
     def _stateful(self) -> dict[str, Stateful]:
@@ -149,7 +149,7 @@ class NetworkWithState(Network):
 
     def _restore(self, state: Any) -> None:
         """Give the layers the states that an earlier call returned."""
-        if state is None or (self._newest is not None and state is self._newest()):
+        if state is None or (self._snn_newest is not None and state is self._snn_newest()):
             return
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -177,4 +177,4 @@ class NetworkWithState(Network):
                 setattr(layers[path], name, each)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_newest": None}  # a copy starts reset
+        return {**self.__dict__, "_snn_newest": None}  # a copy starts reset

@@ -35,17 +35,17 @@ class _Driven(SpikingNeuron):
     bias: Tensor
     v_reset: Tensor
 
-    def _drive(self, **values: Any) -> None:
+    def _snn_drive(self, **values: Any) -> None:
         for name, value in values.items():
-            self._register(name, value, False)
+            self._snn_register(name, value, False)
 
-    def _as_current(self, input_: Tensor) -> Tensor:
-        return super()._as_current(input_) * self.scale + self.bias
+    def _snn_as_current(self, input_: Tensor) -> Tensor:
+        return super()._snn_as_current(input_) * self.scale + self.bias
 
-    def _fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
-        if given is None and self._newest(name) is None:
+    def _snn_fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
+        if given is None and self._snn_newest(name) is None:
             given = self._buffers[f"{name}_0"]
-        return super()._fitting(name, given, x, shape)
+        return super()._snn_fitting(name, given, x, shape)
 
 
 class NIRLeaky(_Driven, Leaky):
@@ -68,7 +68,7 @@ class NIRLeaky(_Driven, Leaky):
         self, beta: Any, scale: Any, bias: Any, v_reset: Any, mem_0: Any, **kwargs: Any
     ) -> None:
         super().__init__(beta, **kwargs)
-        self._drive(scale=scale, bias=bias, v_reset=v_reset, mem_0=mem_0)
+        self._snn_drive(scale=scale, bias=bias, v_reset=v_reset, mem_0=mem_0)
 
 
 class NIRSynaptic(_Driven, Synaptic):
@@ -104,7 +104,7 @@ class NIRSynaptic(_Driven, Synaptic):
         **kwargs: Any,
     ) -> None:
         super().__init__(alpha, beta, **kwargs)
-        self._drive(scale=scale, bias=bias, v_reset=v_reset, syn_0=syn_0, mem_0=mem_0)
+        self._snn_drive(scale=scale, bias=bias, v_reset=v_reset, syn_0=syn_0, mem_0=mem_0)
 
 
 # Written ---------------------------------------------------------------------------------------
@@ -148,21 +148,23 @@ def _second_order(
 
 
 def _write_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
-    beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    beta, threshold = _values(shape, *neuron._snn_decays(), neuron.threshold)
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
     return _first_order(beta, zero + 1, zero, firing, dt)
 
 
 def _write_lapicque(neuron: Any, shape: Shape, dt: float) -> Fields:
-    R, conductance, time_step, beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    R, conductance, time_step, beta, threshold = _values(
+        shape, *neuron._snn_decays(), neuron.threshold
+    )
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
     return _first_order(beta, R * conductance * time_step, zero, firing, dt)
 
 
 def _write_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
-    alpha, beta, threshold = _values(shape, *neuron._decays(), neuron.threshold)
+    alpha, beta, threshold = _values(shape, *neuron._snn_decays(), neuron.threshold)
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
     return _second_order(alpha, beta, zero + 1, zero, firing, dt)
@@ -170,14 +172,14 @@ def _write_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
 
 def _write_nir_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
     tensors = neuron.threshold, neuron.scale, neuron.bias, neuron.v_reset
-    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._decays(), *tensors)
+    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._snn_decays(), *tensors)
     v_leak = _pull(bias, beta) + v_reset
     return _first_order(beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 
 
 def _write_nir_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
     tensors = neuron.threshold, neuron.scale, neuron.syn_0, neuron.v_reset
-    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._decays(), *tensors)
+    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._snn_decays(), *tensors)
     v_leak = _pull(syn_0, beta) + v_reset
     return _second_order(alpha, beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 

@@ -102,7 +102,7 @@ def run(way, neuron, x, weights=None):
     """Return outputs and final states, and the gradients of their weighted sum."""
     leaf = x.detach().requires_grad_()
     outs = way(neuron, leaf)
-    states = [neuron._newest(state) for state in neuron.states]
+    states = [neuron._snn_newest(state) for state in neuron.states]
     weights = weights or [torch.randn_like(out) for out in (*outs, *states)]
     loss = sum((w * out).sum() for w, out in zip(weights, (*outs, *states), strict=True))
     leaves = [leaf, *neuron.parameters()]

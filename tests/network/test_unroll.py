@@ -42,7 +42,7 @@ def loop(net, x, num_steps=None, *, reset=True):
 
 def states_of(net):
     neurons = [module for module in net.modules() if isinstance(module, snn.SpikingNeuron)]
-    states = [neuron._newest(name) for neuron in neurons for name in neuron.states]
+    states = [neuron._snn_newest(name) for neuron in neurons for name in neuron.states]
     return [state for state in states if state is not None]
 
 

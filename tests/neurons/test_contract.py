@@ -213,7 +213,7 @@ def test_reset_hidden_of_one_and_of_a_class(model):
     other(torch.ones(3))
     a.detach_hidden()
     assert not any(getattr(a, name).requires_grad for name in model.states)
-    assert b._newest("mem").requires_grad
+    assert b._snn_newest("mem").requires_grad
     a.reset_hidden()
     assert not any(getattr(a, name).any() for name in model.states) and b.mem.dim()
     cls.detach_hidden()

@@ -444,7 +444,7 @@ def test_beta_is_worked_out_from_tau():
         lif.tau.fill_(2)
     assert lif.beta.item() == 0.5 and lif.state_dict()["beta"].item() == 0.5
     for beta, decay in ((0.0, -1.0), (-0.5, -1.0), (1.0, 0.0), (1.5, 0.0)):
-        (got,) = snn.StateLeaky(beta, N)._decays()
+        (got,) = snn.StateLeaky(beta, N)._snn_decays()
         close(got.log(), decay)
 
 
@@ -545,8 +545,8 @@ def test_parallel_feedback_stays_diagonal_in_training(twin):
 
 def test_parallel_in_both_ways():
     layer, x = make("parallel", learn_beta=True), randn(9, B, N, dtype=torch.float32)
-    first = layer._first(None, x, torch.Size((B, 4)))
-    stepped, whole = layer._stepped(x, first), layer._rnn(x, first)
+    first = layer._snn_first(None, x, torch.Size((B, 4)))
+    stepped, whole = layer._snn_stepped(x, first), layer._snn_rnn(x, first)
     close(stepped, whole)
     for a, b in zip(
         *(torch.autograd.grad(t.sum(), list(layer.parameters())) for t in (stepped, whole)),
