@@ -42,7 +42,8 @@ def use_backend(name: str | None) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def _explicit(name: str | None = None) -> str | None:
+def explicit(name: str | None = None) -> str | None:
+    """Return the backend that was chosen: by name, by use_backend or by the environment."""
     # torch.compile cannot read a context variable.
     chosen = None if is_compiling() else _chosen.get()
     return check(name) or chosen or check(os.environ.get("SNNTORCH_BACKEND") or None)
@@ -55,13 +56,13 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
         ``SNNTORCH_BACKEND``, or the first that does not refuse
     :raises ValueError: an unknown name, or an explicit choice that refuses
     """
-    explicit, reason = _explicit(name), None
-    for each in [explicit] if explicit else BACKENDS:
+    chosen, reason = explicit(name), None
+    for each in [chosen] if chosen else BACKENDS:
         refusal = BACKENDS[each].refuses(problem)
         if refusal is None:
             return each, reason
         reason = reason or refusal
-    raise ValueError(f"backend={explicit!r} cannot run this layer: {reason}; leave the choice out")
+    raise ValueError(f"backend={chosen!r} cannot run this layer: {reason}; leave the choice out")
 
 
 def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
@@ -69,7 +70,7 @@ def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, Stat
     # With a feedback, that of gates among them, PyTorch is as fast.
     if not isinstance(neuron, LIF) or neuron._snn_model.recurrent or neuron._snn_changed_part():
         return None
-    if _explicit() == reference.NAME:
+    if explicit() == reference.NAME:
         return None
     stated = problem(neuron, x, 1, True, states)
     stated.only_spikes = True  # of one step the last states are all states

@@ -181,7 +181,9 @@ class StateLeaky(WholeSequence, LIF):
         from .._engine.problem import problem
 
         # A kernel is differentiated once; its own operations, as often as in 1.0.0.
-        if torch.is_grad_enabled() or self.kernel_truncation_steps is not None:
+        if torch.is_grad_enabled() and backends.explicit() is None:
+            return None
+        if self.kernel_truncation_steps is not None:
             return None
         if self.state_quant or self._snn_own_part:
             return None

@@ -141,7 +141,7 @@ class NetworkWithState(Network):
             (path, tuple(getattr(layer, name) for name in layer._snn_state_names))
             for path, layer in self._stateful().items()
         )
-        self._snn_newest = None if is_compiling() else weakref.ref(new)
+        self._newest = None if is_compiling() else weakref.ref(new)
         return out, new
 
     def _stateful(self) -> dict[str, Stateful]:
@@ -149,7 +149,7 @@ class NetworkWithState(Network):
 
     def _restore(self, state: Any) -> None:
         """Give the layers the states that an earlier call returned."""
-        if state is None or (self._snn_newest is not None and state is self._snn_newest()):
+        if state is None or (self._newest is not None and state is self._newest()):
             return
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -177,4 +177,4 @@ class NetworkWithState(Network):
                 setattr(layers[path], name, each)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_snn_newest": None}  # a copy starts reset
+        return {**self.__dict__, "_newest": None}  # a copy starts reset

@@ -321,12 +321,24 @@ def test_what_is_refused_runs_on_the_reference(kwargs, reason):
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
-def test_an_instant_reset_of_alpha_runs_on_the_reference(reset):
-    neuron = snn.Alpha(alpha=0.9, beta=0.5, reset_mechanism=reset)
-    states = tuple(torch.zeros(B, 5) for _ in neuron.states)
+def test_an_instant_reset_of_alpha(reset):
+    model = BY_ID["alpha"]
+    neuron = model.make(reset_mechanism=reset, learn_threshold=True, learn_beta=True)
     neuron.reset_delay = False
-    stated = problem(neuron, torch.randn(T, B, 5), T, False, states)
-    assert "within the step that fires" in backends.choose(stated)[1]
+    compare(model, neuron, model.input(T, B).requires_grad_())
+
+
+def test_delta_leaky():
+    x, results = (0.5 * torch.randn(T, B, 5)).requires_grad_(), []
+    neuron = snn.DeltaLeaky(0.3, beta=0.9, learn_beta=True)
+    assert snn.explain(neuron, x)[0].backend == "numba"
+    for backend in ("numba", "reference"):
+        spk, (mem, previous) = snn.unroll(neuron, x, backend=backend)
+        loss = (spk * torch.linspace(-1, 1, spk.numel()).reshape(spk.shape)).sum() + mem.sum()
+        grads = torch.autograd.grad(loss, [x, neuron.beta])
+        results.append((spk, mem, previous, *grads))
+    assert all(map(torch.equal, results[0][:3], results[1][:3])) and results[0][0].any()
+    torch.testing.assert_close(results[0][3:], results[1][3:])
 
 
 @pytest.mark.parametrize("row", DENSE, ids=lambda m: m.id)
