@@ -76,7 +76,7 @@ def problem(
     lif: Any = neuron if isinstance(neuron, LIF) else None
     cell = neuron if isinstance(neuron, SpikingLSTM) else None
     recurrent, weights = cell._snn_recurrence() if cell else (None, ())
-    if isinstance(neuron, RecurrentLIF) and neuron.all_to_all:
+    if isinstance(neuron, RecurrentLIF) and neuron._snn_by_layer:
         recurrent, weights = neuron.recurrent, tuple(neuron.recurrent.parameters())
     reset = neuron.reset_mechanism if neuron._snn_resets else "none"
     return Problem(

@@ -34,7 +34,12 @@ class RecurrentLIF(LIF):
 
     @property
     def _snn_model(self) -> Model:  # type: ignore[override]
-        return self._snn_dense if self.all_to_all else self._snn_one_to_one
+        return self._snn_dense if self._snn_by_layer else self._snn_one_to_one
+
+    @property
+    def _snn_by_layer(self) -> bool:
+        """Whether the layer ``recurrent`` gives the feedback, not the weight ``V`` alone."""
+        return self.all_to_all or type(self.recurrent) is not RecurrentOneToOne
 
     def _snn_feed_back(
         self,
@@ -57,19 +62,38 @@ class RecurrentLIF(LIF):
         self.all_to_all, self.learn_recurrent = all_to_all, learn_recurrent
         self.linear_features = linear_features
         self.conv2d_channels, self.kernel_size = conv2d_channels, kernel_size
-        if linear_features is not None:
-            self.recurrent = nn.Linear(linear_features, linear_features)
-        elif conv2d_channels is not None and kernel_size is not None:
-            channels, padding = (conv2d_channels, conv2d_channels), same_padding(kernel_size)
-            self.recurrent = nn.Conv2d(*channels, kernel_size, padding=padding)
+        if all_to_all:
+            self._init_recurrent_net()
         else:
             self._snn_register("V", V, learn_recurrent)
-            self.recurrent = RecurrentOneToOne(self.V)
+            self._init_recurrent_one_to_one()
         self.recurrent.requires_grad_(learn_recurrent)
+
+    # Subclasses written for 1.0.0 override these.
+
+    def _init_recurrent_net(self) -> None:
+        """Make the layer ``recurrent`` of a feedback from all to all."""
+        if self.linear_features is not None:
+            self._init_recurrent_linear()
+        else:
+            self._init_recurrent_conv2d()
+
+    def _init_recurrent_linear(self) -> None:
+        features: Any = self.linear_features
+        self.recurrent = nn.Linear(features, features)
+
+    def _init_recurrent_conv2d(self) -> None:
+        channels: Any = self.conv2d_channels
+        kernel_size: Any = self.kernel_size
+        padding = same_padding(kernel_size)
+        self.recurrent = nn.Conv2d(channels, channels, kernel_size, padding=padding)
+
+    def _init_recurrent_one_to_one(self) -> None:
+        self.recurrent = RecurrentOneToOne(self.V)
 
     def _snn_update(self, x: Tensor, states: States) -> States:
         spk, *rest = states
-        layer = self.all_to_all or touched(self.recurrent)
+        layer = self._snn_by_layer or touched(self.recurrent)
         feedback = self.recurrent(spk) if layer else self.V * spk
         if self.conv2d_channels is not None:
             feedback = crop(feedback, x)
@@ -77,19 +101,19 @@ class RecurrentLIF(LIF):
 
     def _snn_step_parameters(self) -> States:
         *decays, threshold, factor = super()._snn_step_parameters()
-        return (*decays, *(() if self.all_to_all else (self.V,)), threshold, factor)
+        return (*decays, *(() if self._snn_by_layer else (self.V,)), threshold, factor)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "V" and type(value) is Tensor and "recurrent" in self._modules:
             self.V.data = value.detach().clone().to(self.V)
             return
         super().__setattr__(name, value)
-        if name == "V" and "recurrent" in self._modules:
+        if name == "V" and type(self._modules.get("recurrent")) is RecurrentOneToOne:
             self.recurrent.V = self.V
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> RecurrentLIF:
         super()._apply(fn, *args, **kwargs)
-        if "V" in self._buffers or "V" in self._parameters:
+        if type(self.recurrent) is RecurrentOneToOne:
             self.recurrent.V = self.V
         return self
 

@@ -493,3 +493,27 @@ def test_a_subclass_names_its_own_as_it_likes(name):
         for _ in range(3):
             _, mem = lif(torch.ones(1, 2))
         torch.testing.assert_close(mem, torch.full((1, 2), 1.71))
+
+
+@pytest.mark.parametrize("part", ["_init_recurrent_net", "_init_recurrent_linear"])
+def test_a_subclass_makes_its_own_recurrent_layer(part):
+    def make_layer(self):
+        self.recurrent = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Tanh())
+
+    cls = type("User", (snn.RLeaky,), {part: make_layer})
+    torch.manual_seed(0)
+    lif = cls(0.5, linear_features=4)
+    _, mem = lif(torch.ones(2, 4), torch.ones(2, 4), torch.zeros(2, 4))
+    weight = lif.recurrent[0].weight
+    torch.testing.assert_close(mem, 1 + torch.tanh(weight.sum(1)).expand(2, 4))
+
+
+def test_a_subclass_makes_its_own_one_to_one_recurrence():
+    class User(snn.RLeaky):
+        def _init_recurrent_one_to_one(self):
+            self.recurrent = nn.Identity()
+
+    lif = User(0.5, V=0.25, all_to_all=False)
+    for _ in range(2):
+        _, mem = lif(torch.ones(1, 2), torch.ones(1, 2), torch.zeros(1, 2))
+        assert mem.tolist() == [[2, 2]]

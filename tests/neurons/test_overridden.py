@@ -149,3 +149,18 @@ def test_initial_states_of_a_subclass():
     utils.reset(lif)
     assert lif(torch.zeros(3, 4))[1].unique().item() == pytest.approx(0.4)
     assert "mem" not in dict(lif.named_buffers())
+
+
+@pytest.mark.parametrize("all_to_all", [True, False])
+def test_a_recurrent_layer_of_a_subclass_under_unroll(all_to_all):
+    class User(snn.RLeaky):
+        def _init_recurrent_net(self):
+            self.recurrent = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh())
+
+        _init_recurrent_one_to_one = _init_recurrent_net
+
+    kwargs = {"linear_features": 4} if all_to_all else {"all_to_all": False}
+    neuron, x = User(0.9, init_hidden=True, **kwargs), 2 * torch.rand(6, 3, 4)
+    with torch.no_grad():
+        want = torch.stack([neuron(step) for step in x])
+        assert torch.equal(snn.unroll(neuron, x), want) and want.any()
