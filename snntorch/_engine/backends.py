@@ -10,10 +10,9 @@ from types import ModuleType
 
 from torch import Tensor
 
-from .._neurons.neurons import LIF, SpikingNeuron, States
 from .._torch import is_compiling
 from . import cpu, reference
-from .problem import Problem, Solution, problem
+from .problem import Problem, Solution, States
 
 # In order of preference; the last one takes everything.
 BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
@@ -65,18 +64,14 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     raise ValueError(f"backend={chosen!r} cannot run this layer: {reason}; leave the choice out")
 
 
-def step(neuron: SpikingNeuron, x: Tensor, states: States) -> tuple[Tensor, States] | None:
+def step(problem: Problem) -> tuple[Tensor, States] | None:
     """Return the spikes and new states of one step in a fused call; None where none can take it."""
-    # With a feedback, that of gates among them, PyTorch is as fast.
-    if not isinstance(neuron, LIF) or neuron._snn_model.recurrent or neuron._snn_changed_part():
+    # With a product, PyTorch is as fast.
+    if problem.dynamics is None or problem.dynamics.recurrent or explicit() == reference.NAME:
         return None
-    if explicit() == reference.NAME:
+    if cpu.refuses(problem):
         return None
-    stated = problem(neuron, x, 1, True, states)
-    stated.only_spikes = True  # of one step the last states are all states
-    if cpu.refuses(stated):
-        return None
-    solution = cpu.solve(stated, single=True)
+    solution = cpu.solve(problem, single=True)
     return solution.spikes, solution.states
 
 

@@ -39,7 +39,7 @@ def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
     x, spike_grad = problem.x, problem.spike_grad
     tensors = (x, *problem.states, *problem.parameters, problem.threshold, *problem.weights)
-    if problem.dynamics is None and problem.cell is None:
+    if problem.dynamics is None and not problem.gated:
         return "its update is not elementwise"
     if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
         return f"its feedback is a {type(problem.recurrent).__name__}"
@@ -69,7 +69,7 @@ def refuses(problem: Problem) -> str | None:
             return "the surrogate's parameters are tensors"
         if not function._by_slope or issubclass(function, StochasticSpikeOperator):
             return "the surrogate has no slope that is a function of the membrane alone"
-    if problem.cell:
+    if problem.gated:
         return gated.refuses(problem)
     return _unavailable() or _underivable(problem.dynamics)
 
@@ -109,7 +109,7 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     :param single: run one step of a static input, whose spikes have no time dimension, for a
         caller that may let go of the input
     """
-    if problem.cell:
+    if problem.gated:
         return gated.solve(problem)
     x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     order = list(range(len(shape)))

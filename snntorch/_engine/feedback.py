@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._neurons.recurrent import crop
+
+def same_padding(kernel_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return the padding after which an image is as large as before, or one larger."""
+    height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    return height // 2, width // 2
+
+
+def crop(image: Tensor, like: Tensor) -> Tensor:
+    """Cut off the first row and column, which an even kernel adds."""
+    return image[..., -like.shape[-2] :, -like.shape[-1] :]
 
 
 class LinearFeedback:

@@ -3,12 +3,11 @@ gradients of all weights. The steps themselves are PyTorch's, whose sigmoid and 
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .._neurons.slstm import SpikingLSTM
 from . import memory
 from .feedback import feedback
 from .fused import ONCE
@@ -24,7 +23,7 @@ def refuses(problem: Problem) -> str | None:
 
 def solve(problem: Problem) -> Solution:
     """Run the sequence of a neuron with gates."""
-    cell, x = cast(SpikingLSTM, problem.cell), problem.x
+    cell, x = problem.neuron, problem.x
     rows = x.shape[: cell._snn_dim]
     drive = cell._snn_drive(x.reshape(-1, *x.shape[cell._snn_dim :]))
     drive = drive.view(*rows, *drive.shape[1:])
@@ -54,7 +53,7 @@ class _Gated(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        cell, time = cast(SpikingLSTM, problem.cell), problem.num_steps
+        cell, time = problem.neuron, problem.num_steps
         syn, mem = first = (syn.contiguous(), mem.contiguous())
         product = feedback(problem.recurrent, weights, mem.shape)
         needed = any(ctx.needs_input_grad)
@@ -82,7 +81,7 @@ class _Gated(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(ONCE)
         problem: Problem = ctx.problem
-        cell = cast(SpikingLSTM, problem.cell)
+        cell = problem.neuron
         threshold, *tensors = ctx.saved_tensors
         weights, (syn, mem, gates, syns, mems) = tensors[: ctx.count], tensors[ctx.count :]
         product = feedback(problem.recurrent, weights, mem.shape)

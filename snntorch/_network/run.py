@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .._engine import backends, memory
-from .._engine.problem import Problem, problem
+from .._engine.problem import Problem
 from .._neurons.neurons import SpikingNeuron
 from .._torch import is_compiling, is_traced, sizes
 from .plan import Plan, Stage
@@ -122,7 +122,7 @@ def pose(neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool) -> Prob
     shape = neuron._snn_state_shape(x if static else x[0])
     neuron._snn_check_parameters(shape)
     states = tuple(neuron._snn_fitting(name, None, x, shape) for name in neuron._snn_state_names)
-    return problem(neuron, x, num_steps, static, states)
+    return neuron._snn_problem(x, num_steps, static, states)
 
 
 def _in_time(x: Any, num_steps: int, static: bool) -> Iterable[Any]:

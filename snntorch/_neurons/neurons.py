@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._engine import backends
+from .._engine.problem import Problem, States
 from .._torch import autocast_on, found, is_exported, is_recorded, is_traced, sizes
-from ..dynamics import advance
+from ..dynamics import Dynamics, advance
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
 from .states import BEFORE, RESET
@@ -21,7 +23,6 @@ Parameter = float | Tensor
 Surrogate = Any  # any form that surrogate.as_spike_function takes
 Quantiser = Callable[[Tensor], Tensor] | bool
 State = Tensor | None
-States = tuple[Tensor, ...]
 Output = Tensor | States
 
 # Fewer elements are stepped in plain PyTorch: a fused call costs more, and a first loop does not
@@ -74,6 +75,8 @@ class SpikingNeuron(Overridable):
     """The number by which ``state_dict`` stores each reset mechanism."""
 
     reset_delay: bool = True
+
+    _snn_gated: ClassVar[bool] = False  # whether it has gates, as an LSTM
 
     threshold: Tensor
     graded_spikes_factor: Tensor
@@ -302,12 +305,50 @@ class SpikingNeuron(Overridable):
     def _snn_advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Run one step, in a fused call where that pays and nothing is to be differentiated:
         the graph of a fused call would lack the way from the membrane to the spikes."""
-        plain = torch.is_grad_enabled() or is_traced()
-        if not plain and x.numel() >= FUSED and x.device.type == "cpu":
-            from .._engine.backends import step
-
-            return step(self, x, old) or self._snn_step(x, old)
+        plain = torch.is_grad_enabled() or is_traced() or x.device.type != "cpu"
+        if not plain and x.numel() >= FUSED and not self._snn_changed_part():
+            problem = self._snn_problem(x, 1, True, old)
+            problem.only_spikes = True  # of one step the last states are all states
+            return backends.step(problem) or self._snn_step(x, old)
         return self._snn_step(x, old)
+
+    # Many time steps -------------------------------------------------------------------------
+
+    def _snn_dynamics(self, reset: str) -> Dynamics | None:
+        """Return the complete step, if it is the same function for each neuron by itself."""
+        return None
+
+    def _snn_step_parameters(self) -> States:
+        """Return the parameters of the complete step."""
+        return ()
+
+    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
+        """Return the layer of a product at each step, and its weights."""
+        return None, ()
+
+    def _snn_problem(self, x: Tensor, num_steps: int, static: bool, states: States) -> Problem:
+        """State what a backend is to solve; ``x`` and ``states`` are of their final shape."""
+        reset = self.reset_mechanism if self._snn_resets else "none"
+        recurrent, weights = self._snn_recurrence()
+        return Problem(
+            x=x,
+            static=static,
+            num_steps=num_steps,
+            states=states,
+            neuron=self,
+            gated=self._snn_gated,
+            only_spikes=self.init_hidden and not self.output,
+            dynamics=self._snn_dynamics(reset),
+            parameters=self._snn_step_parameters(),
+            recurrent=recurrent,
+            weights=weights,
+            threshold=self.threshold,
+            reset=reset,
+            delay=self.reset_delay,
+            spike_grad=self.spike_grad,
+            inhibition=self.inhibition,
+            state_quant=self.state_quant,
+        )
 
     def _snn_call(self, input_: Tensor, *given: State) -> Output:
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
@@ -466,6 +507,8 @@ class LIF(SpikingNeuron):
     def _snn_update(self, x: Tensor, states: States) -> States:
         return self._snn_model.update(x, *states, *self._snn_decays())
 
+    def _snn_dynamics(self, reset: str) -> Dynamics | None:
+        return self._snn_model.dynamics(reset, self.reset_delay)
+
     def _snn_step_parameters(self) -> States:
-        """Return the parameters of the complete step."""
         return *self._snn_decays(), self._snn_firing_threshold(), self.graded_spikes_factor

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from .._engine.feedback import crop, same_padding
 from .._torch import touched
 from ..dynamics import Model
 from .neurons import LIF, Parameter, States
@@ -99,6 +100,11 @@ class RecurrentLIF(LIF):
             feedback = crop(feedback, x)
         return self._snn_dense.update(x, feedback, spk, *rest, *self._snn_decays())
 
+    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
+        if not self._snn_by_layer:
+            return None, ()
+        return self.recurrent, tuple(self.recurrent.parameters())
+
     def _snn_step_parameters(self) -> States:
         *decays, threshold, factor = super()._snn_step_parameters()
         return (*decays, *(() if self._snn_by_layer else (self.V,)), threshold, factor)
@@ -116,14 +122,3 @@ class RecurrentLIF(LIF):
         if type(self.recurrent) is RecurrentOneToOne:
             self.recurrent.V = self.V
         return self
-
-
-def same_padding(kernel_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return the padding after which an image is as large as before, or one larger."""
-    height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-    return height // 2, width // 2
-
-
-def crop(image: Tensor, like: Tensor) -> Tensor:
-    """Cut off the first row and column, which an even kernel adds."""
-    return image[..., -like.shape[-2] :, -like.shape[-1] :]

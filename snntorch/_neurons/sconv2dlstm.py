@@ -2,8 +2,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._engine.feedback import crop, same_padding
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
-from .recurrent import crop, same_padding
 from .slstm import SpikingLSTM
 
 
@@ -85,7 +85,7 @@ class SConv2dLSTM(SpikingLSTM):
         weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
         return crop(F.conv2d(x, weight, bias, padding=self.conv.padding), x)
 
-    def _snn_recurrence(self) -> tuple[nn.Module, States]:
+    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         return self.conv, (self.conv.weight[:, self.in_channels :],)
 
     def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ class SpikingLSTM(SpikingNeuron):
 
     states = ("syn", "mem")
     _snn_model = LSTM
+    _snn_gated = True
     _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     _snn_places: ClassVar[tuple[int, ...]]
@@ -25,8 +26,6 @@ class SpikingLSTM(SpikingNeuron):
     """What input and membrane give to the four gates."""
     _snn_drive: Callable[[Tensor], Tensor]
     """What the input alone gives to them."""
-    _snn_recurrence: Callable[[], tuple[nn.Module, States]]
-    """A layer, and the weights with which it feeds the membrane back to them."""
 
     def _snn_split(self, gates: Tensor) -> States:
         """Return views of the input, forget, candidate and output gates."""
@@ -101,7 +100,7 @@ class SLSTM(SpikingLSTM):
     def _snn_drive(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lstm_cell.weight_ih, self.lstm_cell.bias_ih)
 
-    def _snn_recurrence(self) -> tuple[nn.Module, States]:
+    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         cell = self.lstm_cell
         return cell, (cell.weight_hh, cell.bias_hh) if self.bias else (cell.weight_hh,)
 

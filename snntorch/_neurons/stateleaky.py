@@ -4,6 +4,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._engine import backends
 from ..dynamics import LEAKY
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 from .sequence import WholeSequence, linear_scan
@@ -176,10 +177,6 @@ class StateLeaky(WholeSequence, LIF):
 
     def _snn_fused(self, x: Tensor, first: Tensor) -> States | None:
         """Return spikes, membrane and the last one, if a backend is faster than torch."""
-        # Loaded when first used, which keeps the import of the library cheap.
-        from .._engine import backends
-        from .._engine.problem import problem
-
         # A kernel is differentiated once; its own operations, as often as in 1.0.0.
         if torch.is_grad_enabled() and backends.explicit() is None:
             return None
@@ -187,7 +184,7 @@ class StateLeaky(WholeSequence, LIF):
             return None
         if self.state_quant or self._snn_own_part:
             return None
-        stated = problem(self, x, len(x), False, (first,))
+        stated = self._snn_problem(x, len(x), False, (first,))
         if backends.choose(stated)[0] == backends.reference.NAME:
             return None
         solution = backends.solve(stated)

@@ -12,7 +12,12 @@ from models import MODELS
 import snntorch as snn
 from snntorch import surrogate
 from snntorch._engine import backends, cpu, reference
-from snntorch._engine.problem import problem
+
+
+def problem(neuron, *args):
+    """State a neuron's problem."""
+    return neuron._snn_problem(*args)
+
 
 SINGLE = [m for m in MODELS if m.id in ("leaky", "lapicque-beta", "synaptic", "alpha")]
 SINGLE += [m for m in MODELS if m.id in ("rleaky-one", "rsynaptic-one")]
@@ -379,11 +384,10 @@ SCRIPT = """
     import torch, warnings
     import snntorch as snn
     from snntorch._engine import backends
-    from snntorch._engine.problem import problem
 
     def run(backend=None):
         x = torch.linspace(-1, 3, 60).reshape(4, 3, 5)
-        stated = problem(snn.Leaky(beta=0.9), x, 4, False, (torch.zeros(3, 5),))
+        stated = snn.Leaky(beta=0.9)._snn_problem(x, 4, False, (torch.zeros(3, 5),))
         return backends.choose(stated)[0], backends.solve(stated, backend).spikes
 """
 
@@ -440,7 +444,7 @@ def test_a_forked_child_solves_too():
         import os
         torch.set_num_threads(2)
         x = torch.randn(50, 40, 300)
-        stated = problem(snn.Leaky(beta=0.9), x, 50, False, (torch.zeros(40, 300),))
+        stated = snn.Leaky(beta=0.9)._snn_problem(x, 50, False, (torch.zeros(40, 300),))
         want = backends.solve(stated).spikes
         pid = os.fork()
         if pid == 0:
