@@ -119,6 +119,7 @@ class RecurrentLIF(LIF):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> RecurrentLIF:
         super()._apply(fn, *args, **kwargs)
-        if type(self.recurrent) is RecurrentOneToOne:
+        own = "V" in self._buffers or "V" in self._parameters
+        if own and type(self.recurrent) is RecurrentOneToOne:
             self.recurrent.V = self.V
         return self
