@@ -8,6 +8,7 @@ saved. What it does not need falls away, and with it the reading of inputs and o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -100,9 +101,13 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     def numbers(count: int, begin: float) -> tuple[Tensor, ...]:
         return tuple(torch.tensor(begin + 0.11 * i, dtype=torch.float64) for i in range(count))
 
-    given = numbers(len(outs), 0.23), numbers(len(names), 0.37), numbers(len(extra), 1.3)
-    with torch.enable_grad():
-        graph = make_fx(joint)(*given).graph
+    def trace() -> torch.fx.Graph:
+        given = numbers(len(outs), 0.23), numbers(len(names), 0.37), numbers(len(extra), 1.3)
+        return make_fx(joint)(*given).graph
+
+    # In a thread of its own, where no mode or hook of the caller is on, such as a checkpoint's.
+    with ThreadPoolExecutor(1) as thread:
+        graph = thread.submit(trace).result()
     placeholders: list[torch.fx.Node] = [node for node in graph.nodes if node.op == "placeholder"]
     for node, name in zip(placeholders, (*(f"g_{o}" for o in outs), *names, *extra), strict=True):
         node.meta["name"] = name

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from snntorch import dynamics, surrogate
-from snntorch._engine.derive import Unsupported
+from snntorch._engine.derive import Unsupported, derive
 from snntorch._engine.kernels import Spec, backward, forward
 
 MODELS = {name: m for name, m in vars(dynamics).items() if isinstance(m, dynamics.Model)}
@@ -126,3 +126,16 @@ def test_operations_that_kernels_do_not_have_are_named():
     odd = dynamics.Dynamics(step, ("x",), ("mem",), ("beta",))
     with pytest.raises(Unsupported, match="kernels do not have i0"):
         forward(Spec("float32", odd, frozenset()))
+
+
+def test_a_step_is_derived_whatever_mode_is_on():
+    step = dynamics.SYNAPTIC.dynamics("zero", True)
+
+    def derived():
+        return derive(step, surrogate.ATan.slope, 1).gradients.keys()
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+    for mode in (hooks, torch.inference_mode(), torch.no_grad()):
+        derive.cache_clear()
+        with mode:
+            assert derived() == {"x", *step.states, *step.parameters}
