@@ -199,9 +199,7 @@ class _Fused(torch.autograd.Function):
         saved = dict(zip(plan.saves, tensors[b:c], strict=True))
         outputs = ("out", *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
-        spec = _backward(
-            plan.backward, given=frozenset(given), static=scan.problem.static and not scan.single
-        )
+        spec = _backward(plan.backward, given=frozenset(given), static=scan.problem.static)
         body = backward(spec)
         timed = {f"to_{name}": saved[name] for name in body.news}
         timed |= {f"gr_{name}": grad for name, grad in given.items()}

@@ -25,7 +25,7 @@ from .. import dynamics, surrogate
 from ..dynamics import Dynamics
 from . import derive as derive_module
 from . import store
-from .derive import Derived, Writer, derive
+from .derive import GIVEN, Derived, Writer, derive
 
 OVERDRIVE = "overdrive"
 """What is stored where slopes are worked out outside a kernel."""
@@ -201,7 +201,7 @@ def arrays(spec: Spec, back: bool) -> dict[str, tuple[str, ...]]:
     timed += [f"to_{name}" for name in step.inputs[1:]]
     timed += [f"gr_{s}" for s in ("out", *step.states) if s in spec.given]
     timed += [f"{name}_" for name in body.inputs]
-    timed += ["slopes_"] if spec.slope == "given" else []
+    timed += ["slopes_"] if spec.slope == GIVEN else []
     timed += ["to_x"] if "x" in spec.wanted else []
     before = tuple(f"old_{s}" for s in body.olds)
     sums = tuple(f"sum_{p}" for p in spec.learns)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dynamics import Model
-from .states import RESET, Stateful, is_ours
+from .states import RESET, Stateful, is_ours, one_or_all
 
 States = tuple[Tensor, ...]
 
@@ -99,7 +99,7 @@ class Overridable(Stateful):
     def _base_state_function(self, input_: Tensor) -> Any:
         """Return the new states before any reset."""
         new = self._snn_update(input_, self._snn_old())
-        return new if len(new) > 1 else new[0]
+        return one_or_all(new)
 
     def _base_int(self, input_: Tensor) -> Any:
         return self._base_state_function(input_)
@@ -120,7 +120,7 @@ class Overridable(Stateful):
             new = tuple(state - self.reset * part for state, part in zip(new, taken, strict=True))
         else:
             new = self._snn_reset(new, self._snn_old(), self.reset, mechanism)
-        return new if len(new) > 1 else new[0]
+        return one_or_all(new)
 
     def _base_state_reset_zero(self, input_: Tensor) -> Any:
         """Return what a reset to zero takes off the new states: the membrane as the model itself

@@ -31,11 +31,14 @@ class Instances(MutableSequence["Stateful"]):
         """Add a neuron before the one at ``index``, weakly."""
         living = list(self)
         living.insert(index, value)
-        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
+        self._hold(living)
 
     def append(self, value: Stateful) -> None:
         """Add a neuron at the end, weakly."""
         self._neurons.append(weakref.ref(value, self._drop))
+
+    def _hold(self, neurons: Iterable[Stateful]) -> None:
+        self._neurons = [weakref.ref(neuron, self._drop) for neuron in neurons]
 
     def _drop(self, dead: weakref.ref[Stateful]) -> None:
         if dead in self._neurons:
@@ -54,12 +57,12 @@ class Instances(MutableSequence["Stateful"]):
     def __setitem__(self, index: Any, value: Any) -> None:
         living = list(self)
         living[index] = value
-        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
+        self._hold(living)
 
     def __delitem__(self, index: Any) -> None:
         living = list(self)
         del living[index]
-        self._neurons = [weakref.ref(neuron, self._drop) for neuron in living]
+        self._hold(living)
 
 
 def is_ours(cls: type) -> bool:
@@ -75,15 +78,16 @@ class _ClassOrInstance:
         self.__doc__ = function.__doc__
 
     def __get__(self, neuron: Stateful | None, owner: type[Stateful]) -> Callable[[], None]:
-        return partial(self._snn_call, list(owner.instances) if neuron is None else [neuron], owner)
+        return partial(self._call, list(owner.instances) if neuron is None else [neuron], owner)
 
-    def _snn_call(self, neurons: Sequence[Stateful], owner: type[Stateful]) -> None:
+    def _call(self, neurons: Sequence[Stateful], owner: type[Stateful]) -> None:
         for neuron in neurons:
             if isinstance(neuron, owner):
                 self.function(neuron)
 
 
-def _one_or_all(states: Iterable[Tensor]) -> Tensor | tuple[Tensor, ...]:
+def one_or_all(states: Iterable[Tensor]) -> Tensor | tuple[Tensor, ...]:
+    """Return one state by itself, and several as a tuple."""
     states = tuple(states)
     return states[0] if len(states) == 1 else states
 
@@ -176,12 +180,12 @@ class Stateful(nn.Module):
         A state that is a view of another tensor cannot be cut in place; for it, a new tensor is
         returned.
         """
-        return _one_or_all(map(_cut, states))
+        return one_or_all(map(_cut, states))
 
     @staticmethod
     def zeros(*states: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Cut the given states from the graph, set them to zero, in place, and return them."""
-        return _one_or_all(_cut(state).zero_() for state in states)
+        return one_or_all(_cut(state).zero_() for state in states)
 
     @_ClassOrInstance
     def reset_hidden(self) -> None:
@@ -210,13 +214,10 @@ class Stateful(nn.Module):
         """
         self._snn_forget()
         if not sizes:
-            return _one_or_all(self._snn_get(name) for name in self._snn_state_names)
-        names = (
-            self._snn_state_names
-            if "spk" in self._snn_state_names
-            else ("spk", *self._snn_state_names)
-        )
-        return _one_or_all(self._snn_initial_state(*sizes) for _ in names)
+            return one_or_all(self._snn_get(name) for name in self._snn_state_names)
+        names = self._snn_state_names
+        names = names if "spk" in names else ("spk", *names)
+        return one_or_all(self._snn_initial_state(*sizes) for _ in names)
 
     def _snn_get(self, name: str) -> Tensor:
         state = self._snn_newest(name)
@@ -259,9 +260,8 @@ class Stateful(nn.Module):
             return state
         if kept is self._snn_states and backward_task() not in (-1, self._snn_task):
             raise RuntimeError(
-                f"{self._snn_name}: backward recomputes a call of a neuron that keeps its "
-                "states, and "
-                "the states that it started from are gone. torch.utils.checkpoint works with "
+                f"{self._snn_name}: backward recomputes a call of a neuron that keeps its states, "
+                "and the states that it started from are gone. torch.utils.checkpoint works with "
                 "use_reentrant=False and without a checkpoint inside; or pass the states as "
                 "arguments of the checkpointed function"
             )
