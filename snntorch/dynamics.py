@@ -5,14 +5,17 @@ is derived from it: single steps, the reference loop, and compiled kernels with 
 order of operations is part of the definition: it fixes the last bit.
 
 A :class:`Model` is what distinguishes one neuron from another: an update of its states, and what a
-reset does to them. :func:`advance` composes the two with firing, in one place for all models.
+reset does to them. :meth:`Model.dynamics` composes the two with firing, in one place for all
+models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from .surrogate import heaviside_step
 
 # A tensor, or a traced number.
 Num = Any
@@ -42,21 +45,6 @@ class Dynamics:
     name: str | None = None
 
 
-def subtract(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
-    """Take a threshold off the membrane, the last state."""
-    return *new[:-1], new[-1] - fired * threshold
-
-
-def zero(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
-    """Set the membrane to zero."""
-    return *new[:-1], new[-1] - fired * new[-1]
-
-
-def zero_all(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
-    """Set all states to zero."""
-    return tuple(state - fired * state for state in new)
-
-
 _RESETS = [(reset, delay) for reset in ("subtract", "zero", "none") for delay in (True, False)]
 
 
@@ -64,115 +52,187 @@ _RESETS = [(reset, delay) for reset in ("subtract", "zero", "none") for delay in
 class Model:
     """What distinguishes one neuron model from another.
 
-    :param name: tells the library's models apart in the user's folder of kernels
-    :param update: ``update(*inputs, *states, *parameters)`` returns the new states before any
-        reset, without the spikes
     :param states: names of the states in the order of the call
     :param parameters: names of what the update takes after the states
-    :param inputs: names of what it takes before them
+    :param update: ``update(*inputs, *states, *parameters)`` returns the new states before any
+        reset, without the spikes
+    :param step: in place of the update and of everything below but ``recurrent``, a step with its
+        own firing and reset: ``step(*inputs, *states, *parameters, threshold=..., spike=...,
+        fired=...)`` returns the spikes and the new states
+    :param inputs: names of what the update takes before the states
     :param recurrent: whether the first state is the spikes of the last step
+    :param membrane: which of the states fires, counted from the last one, -1
     :param subtract: ``subtract(new, old, fired, threshold)`` returns the new states after a reset
-        by subtraction; all without the spikes
-    :param zero: the same for the reset to zero
+        by subtraction, all without the spikes; default, the membrane loses a threshold
+    :param zero: the same for the reset to zero; default, the membrane is set to zero
     :param zero_first: whether a delayed reset to zero clears the old membrane, before the update
-    :param membrane: which of the states fires
     :param overdrive: ``overdrive(states, threshold)`` returns by how much a neuron is above its
         threshold; default, the membrane minus the threshold
+    :param name: tells the library's models apart in the user's folder of kernels
     """
 
-    name: str
-    update: Callable[..., Nums]
     states: tuple[str, ...]
     parameters: tuple[str, ...]
+    update: Callable[..., Nums] | None = None
+    step: Callable[..., Nums] | None = None
     inputs: tuple[str, ...] = ("x",)
     recurrent: bool = False
-    subtract: Callable[[Nums, Nums, Num, Num], Nums] = subtract
-    zero: Callable[[Nums, Nums, Num, Num], Nums] = zero
-    zero_first: bool = False
     membrane: int = -1
-    overdrive: Callable[[Nums, Num], Num] = lambda states, threshold: states[-1] - threshold
-
-    def reset(self, mechanism: str, new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
-        """Return new states after a reset."""
-        return getattr(self, mechanism)(new, old, fired, threshold)
+    subtract: Callable[[Nums, Nums, Num, Num], Nums] | None = None
+    zero: Callable[[Nums, Nums, Num, Num], Nums] | None = None
+    zero_first: bool = False
+    overdrive: Callable[[Nums, Num], Num] | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         # Ready-made, since torch.compile looks them up.
-        steps = {(reset, delay): self._compose(reset, delay) for reset, delay in _RESETS}
+        steps = {
+            (*rule, refractory): self._compose(*rule, refractory)
+            for rule in _RESETS
+            for refractory in (False, True)
+        }
         object.__setattr__(self, "_steps", steps)
 
-    def dynamics(self, reset: str, delay: bool) -> Dynamics:
+    def dynamics(self, reset: str, delay: bool, refractory: bool = False) -> Dynamics:
         """Return the complete step with a reset mechanism.
 
         :param reset: ``"subtract"``, ``"zero"`` or ``"none"``
         :param delay: reset one step after the spike, or within the same step
+        :param refractory: with a refractory period: one more state, the ``countdown`` of steps
+            that are left, and one more parameter, the ``period``
         """
-        return self._steps[reset, bool(delay)]  # type: ignore[attr-defined]
+        return self._steps[reset, bool(delay), refractory]  # type: ignore[attr-defined]
 
-    def _compose(self, reset: str, delay: bool) -> Dynamics:
-        inputs, states = len(self.inputs), len(self.inputs) + len(self.states)
+    def reset(self, mechanism: str, new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
+        """Return new states after a reset, all without the spikes.
 
-        def step(*args: Num, **how: Any) -> Nums:
-            *own, threshold, factor = args[states:]
+        :param old: the states of the step before
+        :param fired: where to reset
+        """
+        own = self.subtract if mechanism == "subtract" else self.zero
+        if own is not None:
+            return own(new, old, fired, threshold)
+        mem = new[self.membrane]
+        return self._with(new, mem - fired * (threshold if mechanism == "subtract" else mem))
 
-            def update(old: Nums) -> Nums:
-                return self.update(*args[:inputs], *old, *own)
+    def _with(self, states: Nums, mem: Num) -> Nums:
+        """Put a membrane in its place."""
+        place = len(states) + self.membrane
+        return *states[:place], mem, *states[place + 1 :]
 
-            old = args[inputs:states]
-            _, spk, new = advance(self, update, old, threshold, factor, reset, delay, **how)
+    def above(self, states: Nums, threshold: Num) -> Num:
+        """Return by how much a neuron is above its threshold."""
+        if self.overdrive is not None:
+            return self.overdrive(states, threshold)
+        return states[self.membrane] - threshold
+
+    def _compose(self, reset: str, delay: bool, refractory: bool) -> Dynamics:
+        given, held = len(self.inputs), len(self.inputs) + len(self.states)
+
+        def step(*args: Num, spike: Callable[[Num], Num], **how: Any) -> Nums:
+            inputs, old, rest = args[:given], args[given:held], args[held:]
+            if not refractory:
+                return self._advance(inputs, old, rest, reset, delay, spike=spike, **how)
+            countdown, rest, period = rest[0], rest[1:-1], rest[-1]
+            ready = 1 - heaviside_step(countdown.detach())
+            new_spikes = []
+
+            def spike_if_ready(u: Num) -> Num:
+                new_spikes.append(spike(u) * ready)
+                return new_spikes[-1]
+
+            inputs = tuple(each * ready for each in inputs)
+            if self.recurrent:
+                old = (old[0] * ready, *old[1:])
+            outs = self._advance(inputs, old, rest, reset, delay, spike=spike_if_ready, **how)
+            (spk,) = new_spikes
+            now = heaviside_step(spk.detach())
+            return *outs, now * period + (1 - now) * (countdown.detach() - (1 - ready))
+
+        return Dynamics(
+            step,
+            self.inputs,
+            (*self.states, "countdown") if refractory else self.states,
+            (*self.parameters, "threshold", "factor", *(("period",) if refractory else ())),
+            self.recurrent,
+            self.name and f"{self.name} {reset} {delay} {refractory}",
+        )
+
+    def _advance(
+        self,
+        inputs: Nums,
+        old: Nums,
+        parameters: Nums,
+        reset: str,
+        delay: bool,
+        *,
+        spike: Callable[[Num], Num],
+        fired: Callable[[Num], Num],
+        save: Callable[[Num], Num] | None = None,
+        quantize: Callable[[Num], Num] | None = None,
+        above: Callable[[Nums, Num], Num] | None = None,
+    ) -> Nums:
+        """Advance by one time step: update, reset, fire.
+
+        :param parameters: the model's, the threshold, and what spikes are multiplied by
+        :param quantize: quantizes each new state
+        :param above: in place of the model's
+        :returns: the spikes and the new states
+        """
+        parameters, (threshold, factor) = parameters[:-2], parameters[-2:]
+        if self.step is not None:
+            how = {"threshold": threshold, "spike": spike, "fired": fired}
+            spk, *states = self.step(*inputs, *old, *parameters, **how)
+            new = tuple(states if quantize is None else map(quantize, states))
+            spk = spk * factor
             return (spk, spk, *new) if self.recurrent else (spk, *new)
-
-        names = (*self.parameters, "threshold", "factor")
-        name = f"{self.name} {reset} {delay}"
-        return Dynamics(step, self.inputs, self.states, names, self.recurrent, name)
-
-
-def _itself(value: Num) -> Num:
-    return value
-
-
-def advance(
-    model: Model,
-    update: Callable[[Nums], Nums],
-    old: Nums,
-    threshold: Num,
-    factor: Num,
-    reset: str,
-    delay: bool,
-    *,
-    spike: Callable[[Num], Num],
-    fired: Callable[[Num], Num],
-    save: Callable[[Num], Num] = _itself,
-    quantize: Callable[[Num], Num] | None = None,
-    overdrive: Callable[[Nums, Num], Num] | None = None,
-) -> tuple[Num, Num, Nums]:
-    """Advance by one time step: update, reset, fire.
-
-    :param update: ``update(old)`` returns the new states before any reset
-    :param old: the old states
-    :param factor: what spikes are multiplied by
-    :param quantize: quantizes each new state
-    :param overdrive: in place of the model's
-    :returns: the spikes before and after they are multiplied, and the new states without them
-    """
-    overdrive = overdrive or model.overdrive
-    late = reset != "none" and delay
-    own = old[1:] if model.recurrent else old
-    if late:
-        signal = fired(own[model.membrane] - threshold)
-    if late and reset == "zero" and model.zero_first:
-        new = update((*old[:-1], old[-1] - signal * old[-1]))
-    else:
-        new = update(old)
+        late = delay and reset != "none"
+        own = old[1:] if self.recurrent else old
         if late:
-            new = model.reset(reset, new, own, signal, threshold)
-    if quantize is not None:
-        new = tuple(map(quantize, new))
-    spk = spike(overdrive(new, threshold))
-    if reset != "none" and not delay:
-        # Here the reset is part of the step, and its gradient goes through the surrogate.
-        new = model.reset(reset, tuple(map(save, new)), own, spk, threshold)
-    return spk, spk * factor, new
+            signal = fired(own[self.membrane] - threshold)
+            if reset == "zero" and self.zero_first:
+                mem = own[self.membrane]
+                old = self._with(old, mem - signal * mem)
+        new = self.update(*inputs, *old, *parameters)  # type: ignore[misc]
+        if late and not (reset == "zero" and self.zero_first):
+            new = self.reset(reset, new, own, signal, threshold)
+        if quantize is not None:
+            new = tuple(map(quantize, new))
+        spk = spike((above or self.above)(new, threshold))
+        if not delay and reset != "none":
+            # Here the reset is part of the step, and its gradient goes through the surrogate.
+            new = tuple(map(save, new)) if save else new
+            new = self.reset(reset, new, own, spk, threshold)
+        spk = spk * factor
+        return (spk, spk, *new) if self.recurrent else (spk, *new)
+
+
+def with_feedback(model: Model, dense: bool) -> Model:
+    """Return a recurrent model: the spikes of the last step add to the input.
+
+    :param dense: by a layer between the steps, which gives another input, ``feedback``; else each
+        neuron to itself, by a weight ``V``
+    """
+    inner: Any = model.step or model.update
+
+    def run(x: Num, *rest: Num, **how: Any) -> Nums:
+        if dense:
+            feedback, _, *rest = rest  # type: ignore[assignment]
+        else:
+            spk, *rest, V = rest  # type: ignore[assignment]
+            feedback = V * spk
+        return inner(x + feedback, *rest, **how)
+
+    own: dict[str, Any] = {"step" if model.step else "update": run}
+    return replace(
+        model,
+        states=("spk", *model.states),
+        inputs=(*model.inputs, "feedback") if dense else model.inputs,
+        parameters=model.parameters if dense else (*model.parameters, "V"),
+        recurrent=True,
+        name=model.name and f"{model.name} {'dense' if dense else 'one to one'}",
+        **own,
+    )
 
 
 # The models ----------------------------------------------------------------------------------
@@ -227,6 +287,11 @@ def _alpha_subtract(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
     return exc - fired * threshold, inh - fired * inh, mem + fired * old[1]
 
 
+def _zero_all(new: Nums, old: Nums, fired: Num, threshold: Num) -> Nums:
+    """Set all states to zero."""
+    return tuple(state - fired * state for state in new)
+
+
 def _lapicque(x: Num, mem: Num, R: Num, conductance: Num, time_step: Num, decay: Num) -> Nums:
     """``conductance`` is 1 / (R C), ``decay`` is 1 - time_step / (R C)."""
     return (x * R * conductance * time_step + decay * mem,)
@@ -238,46 +303,58 @@ def _lstm(into: Num, forget: Num, candidate: Num, out: Num, syn: Num, mem: Num) 
     return syn, out * syn.tanh()
 
 
-def one_to_one(name: str, model: Model) -> Model:
-    """Return a recurrent model in which each neuron feeds back to itself alone, by a weight V."""
+def _given(new_syn: Num, new_mem: Num, syn: Num, mem: Num) -> Nums:
+    """What a whole cell gives."""
+    return new_syn, new_mem
+
+
+def _one_to_one(name: str, model: Model) -> Model:
+    """Return the recurrent model in which each neuron feeds back to itself, by a weight ``V``."""
 
     def update(x: Num, spk: Num, *rest: Num) -> Nums:
         *states_and_parameters, V = rest
-        return model.update(x, V * spk, spk, *states_and_parameters)
+        return model.update(x, V * spk, spk, *states_and_parameters)  # type: ignore[misc]
 
-    return Model(name, update, model.states, (*model.parameters, "V"), recurrent=True)
+    parameters = (*model.parameters, "V")
+    return replace(model, name=name, parameters=parameters, inputs=("x",), update=update)
 
 
-LEAKY = Model("leaky", _leaky, ("mem",), ("beta",), zero_first=True)
-LAPICQUE = Model("lapicque", _lapicque, ("mem",), ("R", "conductance", "time_step", "decay"))
-SYNAPTIC = Model("synaptic", _synaptic, ("syn", "mem"), ("alpha", "beta"))
+LEAKY = Model(("mem",), ("beta",), _leaky, zero_first=True, name="leaky")
+LAPICQUE = Model(("mem",), ("R", "conductance", "time_step", "decay"), _lapicque, name="lapicque")
+SYNAPTIC = Model(("syn", "mem"), ("alpha", "beta"), _synaptic, name="synaptic")
 ALPHA = Model(
-    "alpha",
-    _alpha,
     ("syn_exc", "syn_inh", "mem"),
     ("alpha", "beta", "tau"),
+    _alpha,
     subtract=_alpha_subtract,
-    zero=zero_all,
+    zero=_zero_all,
+    name="alpha",
 )
 DELTA_LEAKY = Model(
-    "delta_leaky", _delta_leaky, ("mem", "mem_prev"), ("beta",), membrane=0, overdrive=_change
+    ("mem", "mem_prev"),
+    ("beta",),
+    _delta_leaky,
+    membrane=-2,
+    overdrive=_change,
+    name="delta_leaky",
 )
-LSTM = Model("lstm", _lstm, ("syn", "mem"), (), ("into", "forget", "candidate", "out"))
+LSTM = Model(("syn", "mem"), (), _lstm, inputs=("into", "forget", "candidate", "out"), name="lstm")
+LSTM_CELL = Model(("syn", "mem"), (), _given, inputs=("new_syn", "new_mem"), name="lstm_cell")
 RECURRENT_LEAKY = Model(
-    "recurrent_leaky",
-    _recurrent_leaky,
     ("spk", "mem"),
     ("beta",),
-    ("x", "feedback"),
+    _recurrent_leaky,
+    inputs=("x", "feedback"),
     recurrent=True,
+    name="recurrent_leaky",
 )
 RECURRENT_SYNAPTIC = Model(
-    "recurrent_synaptic",
-    _recurrent_synaptic,
     ("spk", "syn", "mem"),
     ("alpha", "beta"),
-    ("x", "feedback"),
+    _recurrent_synaptic,
+    inputs=("x", "feedback"),
     recurrent=True,
+    name="recurrent_synaptic",
 )
-ONE_TO_ONE_LEAKY = one_to_one("one_to_one_leaky", RECURRENT_LEAKY)
-ONE_TO_ONE_SYNAPTIC = one_to_one("one_to_one_synaptic", RECURRENT_SYNAPTIC)
+ONE_TO_ONE_LEAKY = _one_to_one("one_to_one_leaky", RECURRENT_LEAKY)
+ONE_TO_ONE_SYNAPTIC = _one_to_one("one_to_one_synaptic", RECURRENT_SYNAPTIC)

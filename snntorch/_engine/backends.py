@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
-from torch import Tensor
-
 from .._torch import is_compiling
 from . import cpu, reference
-from .problem import Problem, Solution, States
+from .problem import Problem, Solution
 
 # In order of preference; the last one takes everything.
 BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
@@ -62,17 +60,6 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
             return each, reason
         reason = reason or refusal
     raise ValueError(f"backend={chosen!r} cannot run this layer: {reason}; leave the choice out")
-
-
-def step(problem: Problem) -> tuple[Tensor, States] | None:
-    """Return the spikes and new states of one step in a fused call; None where none can take it."""
-    # With a product, PyTorch is as fast.
-    if problem.dynamics is None or problem.dynamics.recurrent or explicit() == reference.NAME:
-        return None
-    if cpu.refuses(problem):
-        return None
-    solution = cpu.solve(problem, single=True)
-    return solution.spikes, solution.states
 
 
 def solve(problem: Problem, name: str | None = None) -> Solution:

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -21,8 +22,7 @@ from torch import Tensor
 from .._torch import autocast_on, is_traced
 from ..dynamics import LEAKY, Dynamics
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
-from . import fused, gated, store
-from .feedback import FEEDBACKS
+from . import feedback, fused, reference, store
 from .kernels import Spec, arrays, source
 from .problem import Problem, Solution
 
@@ -38,11 +38,11 @@ LEAST, MOST = 8192, 16_384
 def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
     x, spike_grad = problem.x, problem.spike_grad
-    tensors = (x, *problem.states, *problem.parameters, problem.threshold, *problem.weights)
-    if problem.dynamics is None and not problem.gated:
+    tensors = (x, *problem.states, *problem.parameters, *problem.weights)
+    if problem.dynamics is None and problem.projection is None:
         return "its update is not elementwise"
-    if problem.recurrent is not None and type(problem.recurrent) not in FEEDBACKS:
-        return f"its feedback is a {type(problem.recurrent).__name__}"
+    if problem.recurrent is not None and (reason := feedback.refuses(problem.recurrent)):
+        return reason
     if problem.recurrent is not None and autocast_on(x.device.type):
         return "products under autocast have another dtype"
     if problem.inhibition:
@@ -69,8 +69,8 @@ def refuses(problem: Problem) -> str | None:
             return "the surrogate's parameters are tensors"
         if not function._by_slope or issubclass(function, StochasticSpikeOperator):
             return "the surrogate has no slope that is a function of the membrane alone"
-    if problem.gated:
-        return gated.refuses(problem)
+    if problem.dynamics is None:
+        return None
     return _unavailable() or _underivable(problem.dynamics)
 
 
@@ -103,21 +103,16 @@ def _unavailable() -> str | None:
     return None
 
 
-def solve(problem: Problem, single: bool = False) -> Solution:
-    """Run a layer's sequence in one fused pass.
-
-    :param single: run one step of a static input, whose spikes have no time dimension, for a
-        caller that may let go of the input
-    """
-    if problem.gated:
-        return gated.solve(problem)
+def solve(problem: Problem) -> Solution:
+    """Run a layer's sequence in one fused pass."""
+    dynamics = problem.dynamics
+    if dynamics is None:
+        return _solve_projected(problem)
     x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     order = list(range(len(shape)))
     if problem.recurrent is None:
         order = _memory_order(x if problem.static else x[0], shape)
     straight = order == list(range(len(shape)))
-    dynamics = problem.dynamics
-    assert dynamics is not None
     parameters = dict(zip(dynamics.parameters, problem.parameters, strict=True))
     vectors = {name: p for name, p in parameters.items() if p.numel() > 1}
     depth = max((p.dim() for p in vectors.values()), default=0)
@@ -142,18 +137,30 @@ def solve(problem: Problem, single: bool = False) -> Solution:
     )
     scan = fused.Scan(
         run=Run,
-        problem=problem.kept(),
         spec=spec,
+        num_steps=problem.num_steps,
+        static=problem.static,
+        only_spikes=problem.only_spikes,
+        spike_grad=problem.spike_grad,
+        recurrent=problem.recurrent,
         rows=shape.numel() // neurons.numel(),
         shape=torch.Size(shape[d] for d in order),
-        single=single,
     )
     outs = scan(_permuted(x, axes), states, list(flat.values()), problem.weights)
-    over_time = back if single else [0, *(1 + d for d in back)]
+    over_time = [0, *(1 + d for d in back)]
     count = 1 + len(scan.traced)
     spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
     finals = tuple(_permuted(final, back) for final in outs[count:])
+    traces = [spikes, *traces] if dynamics.recurrent else traces
     return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+def _solve_projected(problem: Problem) -> Solution:
+    """Take the product of the input for all steps at once. The steps themselves are PyTorch's,
+    whose sigmoid and tanh are fast."""
+    assert problem.projection is not None
+    x, step = problem.projection(problem.x)
+    return reference.solve(replace(problem, x=x, step=step))
 
 
 _spec = cache(Spec)

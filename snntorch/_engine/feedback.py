@@ -91,15 +91,27 @@ class ConvFeedback:
         )  # fmt: skip
 
 
+FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {
+    nn.Linear: LinearFeedback,
+    nn.Conv2d: ConvFeedback,
+}
+
+
+def refuses(layer: Any) -> str | None:
+    """Return why the product of a layer is not taken between the steps of a kernel, or None."""
+    if type(layer) not in FEEDBACKS:
+        return f"its feedback is a {type(layer).__name__}"
+    if isinstance(layer, nn.Conv2d) and (
+        {*layer.stride, *layer.dilation, layer.groups} != {1}
+        or isinstance(layer.padding, str)
+        or layer.padding_mode != "zeros"
+    ):
+        return "its feedback is a convolution with more than a kernel and a padding by zeros"
+    return None
+
+
 def feedback(
     layer: Any, weights: Sequence[Tensor], shape: torch.Size
 ) -> LinearFeedback | ConvFeedback:
     """Return the product of a layer, by the given weights, over states of the given shape."""
     return FEEDBACKS[type(layer)](layer, weights, shape)
-
-
-FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {
-    nn.Linear: LinearFeedback,
-    nn.LSTMCell: LinearFeedback,
-    nn.Conv2d: ConvFeedback,
-}

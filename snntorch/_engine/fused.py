@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import surrogate
 from .._torch import is_batched
@@ -17,7 +17,6 @@ from . import memory
 from .derive import GIVEN, derive
 from .feedback import feedback
 from .kernels import OVERDRIVE, Spec, backward
-from .problem import Problem
 
 ONCE = (
     "a sequence run by a kernel is differentiated once; run it with "
@@ -31,16 +30,17 @@ class Scan:
 
     run: Callable[..., Any]
     """The backend's ``Run``."""
-    problem: Problem
-    """What is run, as a graph may hold it."""
     spec: Spec
     """What the kernels of both directions share."""
+    num_steps: int
+    static: bool
+    only_spikes: bool
+    spike_grad: Any
+    recurrent: nn.Module | None
     rows: int
     """How often the parameters of the neurons repeat over the sample batch."""
     shape: torch.Size
     """Shape of the states, in the order in which they lie in memory."""
-    single: bool
-    """Whether this is one step by itself, whose input and spikes have no time dimension."""
 
     def __call__(
         self,
@@ -58,17 +58,17 @@ class Scan:
     @property
     def traced(self) -> tuple[str, ...]:
         """States whose trace is returned."""
-        return () if self.problem.only_spikes else _own(self.spec)
+        return () if self.only_spikes else _own(self.spec)
 
     @property
     def over_time(self) -> tuple[int, ...]:
         """Shape of spikes and traces."""
-        return self.shape if self.single else (self.problem.num_steps, *self.shape)
+        return self.num_steps, *self.shape
 
     @property
     def at_once(self) -> int:
         """How many steps a kernel takes in one call: after each, a dense feedback is worked out."""
-        return 1 if self.spec.dense else self.problem.num_steps
+        return 1 if self.spec.dense else self.num_steps
 
     def split(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
         """Return states, parameters and weights."""
@@ -160,12 +160,12 @@ class _Fused(torch.autograd.Function):
             plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
         )
         if scan.spec.dense:
-            product = feedback(scan.problem.recurrent, weights, scan.shape)
-            for t in range(scan.problem.num_steps):
+            product = feedback(scan.recurrent, weights, scan.shape)
+            for t in range(scan.num_steps):
                 product.forward(spikes, timed["feedback_"])
                 run.take(t, 1)
         else:
-            run.take(0, scan.problem.num_steps)
+            run.take(0, scan.num_steps)
         ctx.scan, ctx.plan = scan, plan
         if any(ctx.needs_input_grad):
             # The caller may overwrite a state without a graph, so save a copy.
@@ -178,7 +178,7 @@ class _Fused(torch.autograd.Function):
             }
             saved = [x if name == "x" else traces[name] for name in plan.saves]
             ctx.save_for_backward(*parameters, *first.values(), *saved, *weights)
-        if scan.problem.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
+        if scan.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
             recurrent = [kept[f"at_{names[0]}"]] if scan.spec.dynamics.recurrent else []
             ctx.mark_non_differentiable(traces["out"], *recurrent)
         return traces["out"], *(traces[name] for name in scan.traced), *kept.values()
@@ -199,18 +199,17 @@ class _Fused(torch.autograd.Function):
         saved = dict(zip(plan.saves, tensors[b:c], strict=True))
         outputs = ("out", *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
-        spec = _backward(plan.backward, given=frozenset(given), static=scan.problem.static)
+        spec = _backward(plan.backward, given=frozenset(given), static=scan.static)
         body = backward(spec)
         timed = {f"to_{name}": saved[name] for name in body.news}
         timed |= {f"gr_{name}": grad for name, grad in given.items()}
         timed |= {"x_": saved["x"]} if "x" in body.inputs else {}
         like = next(each for each in (*saved.values(), *grads) if each is not None)
-        spike_grad: Any = scan.problem.spike_grad
         values: tuple[float, ...] = ()
         if spec.slope == GIVEN:
-            timed["slopes_"] = spike_grad.slope(saved[OVERDRIVE])
+            timed["slopes_"] = scan.spike_grad.slope(saved[OVERDRIVE])
         elif spec.slope is not None:
-            values = spike_grad.parameters
+            values = scan.spike_grad.parameters
         if "x" in spec.wanted:
             shape = scan.shape if spec.static else scan.over_time
             timed["to_x"] = like.new_zeros(shape) if spec.static else memory.empty(shape, like)
@@ -229,9 +228,9 @@ class _Fused(torch.autograd.Function):
         )
         d_weights: list[Tensor | None] = [None for _ in weights]
         if spec.dense:
-            product = feedback(scan.problem.recurrent, weights, scan.shape)
+            product = feedback(scan.recurrent, weights, scan.shape)
             d_feedback = timed["to_feedback"]
-            for t in reversed(range(scan.problem.num_steps)):
+            for t in reversed(range(scan.num_steps)):
                 run.take(t, 1)
                 product.backward(d_feedback[t], kept[f"at_{names[0]}"])
             if names[0] in saved:
@@ -239,7 +238,7 @@ class _Fused(torch.autograd.Function):
                 spikes = torch.cat((earlier, saved[names[0]][:-1]))
                 d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
         else:
-            run.take(0, scan.problem.num_steps)
+            run.take(0, scan.num_steps)
         learnt = dict(zip(spec.learns, run.summed(), strict=True))
         return (
             None,

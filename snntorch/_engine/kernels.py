@@ -9,7 +9,6 @@ gives it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +22,6 @@ import torch
 
 from .. import dynamics, surrogate
 from ..dynamics import Dynamics
-from . import derive as derive_module
 from . import store
 from .derive import GIVEN, Derived, Writer, derive
 
@@ -177,8 +175,10 @@ def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
 @cache
 def _sources() -> str:
     """Return all that bodies are made from."""
-    files = map(inspect.getfile, (dynamics, surrogate, derive_module))
-    return torch.__version__ + "".join(Path(file).read_text() for file in (*files, __file__))
+    package = Path(dynamics.__file__).parent
+    names = ("dynamics.py", "surrogate.py", "_engine/derive.py", "_engine/kernels.py")
+    files = [*map(package.joinpath, names), *sorted(package.glob("_neurons/*.py"))]
+    return torch.__version__ + "".join(file.read_text() for file in files)
 
 
 @cache

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from .._torch import class_of
 from ..dynamics import Dynamics
 
 States = tuple[Tensor, ...]
+Step = Callable[[Tensor, States], tuple[Tensor, States]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Problem:
     """A layer's input, states and rule over some time steps."""
 
@@ -24,33 +24,24 @@ class Problem:
     num_steps: int
     states: States
     """Where to start from, in the order of the neuron's call; each of the states' shape."""
-    neuron: Any
-    """The module whose step it is: the reference backend runs it."""
-    gated: bool
-    """Whether that module has gates: an input projection, and a product at each step."""
+    step: Step
+    """One time step on tensors: from input and states to spikes and new states."""
     only_spikes: bool
     """Whether the traces of the states are not asked for."""
     dynamics: Dynamics | None
-    """The step, where it is the same function for each neuron by itself."""
+    """The step as a function of one neuron, if it is that."""
     parameters: tuple[Tensor, ...]
     """Its parameters, on the graph."""
+    spike_grad: Callable[[Tensor], Tensor]
+    inhibition: bool
+    state_quant: Any
     recurrent: nn.Module | None
     """The layer of a feedback from all neurons to all."""
     weights: tuple[Tensor, ...]
     """Its weight and bias."""
-    threshold: Tensor
-    reset: str
-    delay: bool
-    spike_grad: Callable[[Tensor], Tensor]
-    inhibition: bool
-    state_quant: Any
-
-    def kept(self) -> Problem:
-        """Return what a graph may hold: without tensors that are on one, and without the neuron,
-        whose states hold the graph."""
-        empty = self.x.new_empty(0)
-        neuron = _twin(self.neuron) if self.gated else None
-        return replace(self, x=empty, states=(), parameters=(), weights=(), neuron=neuron)
+    projection: Callable[[Tensor], tuple[Tensor, Step]] | None = None
+    """For a neuron with gates: returns what the input gives to them, a product that is taken for
+    all steps at once, and the step that takes this in place of the input."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +51,6 @@ class Solution:
     spikes: Tensor
     """``[T, ...]``"""
     traces: tuple[Tensor, ...] | None
-    """Every state but ``spk`` over time, ``[T, ...]``; None if only spikes were asked for."""
+    """Every state over time, ``[T, ...]``; None if only spikes were asked for."""
     states: States
-    """The last states in the order of the neuron's call, as tensors of their own."""
-
-
-def _twin(neuron: nn.Module) -> nn.Module:
-    """Return a neuron that takes the same steps, without states."""
-    # A parametrized one takes its parameters from elsewhere than its attributes.
-    twin: nn.Module = object.__new__(class_of(neuron))
-    modules = {n: part for n, part in neuron._modules.items() if n != "parametrizations"}
-    twin.__dict__.update({**neuron.__dict__, "_modules": modules})
-    twin.__dict__.pop("_snn_states", None)
-    return twin
+    """The last states, as tensors of their own."""

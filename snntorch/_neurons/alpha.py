@@ -1,3 +1,5 @@
+from typing import Any
+
 from torch import Tensor
 
 from ..dynamics import ALPHA
@@ -64,16 +66,28 @@ class Alpha(LIF):
         reset_mechanism: str = "zero",
         state_quant: Quantiser = False,
         output: bool = False,
+        **options: Any,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        super().__init__(beta, *firing, learn_beta, *reset)
+        super().__init__(
+            beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            **options,
+        )
         self._snn_register("alpha", alpha, learn_alpha)
         if not self.alpha.is_meta and (self.alpha <= self.beta).any():
             raise ValueError(f"Alpha: alpha={alpha!r} must be greater than beta={beta!r}")
 
-    def _snn_decays(self) -> States:
-        alpha, (beta,) = self.alpha.clamp(0, 1), super()._snn_decays()
+    def _snn_values(self) -> States:
+        alpha, (beta,) = self.alpha.clamp(0, 1), super()._snn_values()
         return alpha, beta, alpha.log() / (beta.log() - alpha.log()) + 1
 
     def _base_state_reset_sub_function(self, input_: Tensor) -> States:
@@ -82,7 +96,12 @@ class Alpha(LIF):
         return self.threshold, syn_inh, -self.syn_inh
 
     def forward(
-        self, input_: Tensor, syn_exc: State = None, syn_inh: State = None, mem: State = None
+        self,
+        input_: Tensor,
+        syn_exc: State = None,
+        syn_inh: State = None,
+        mem: State = None,
+        *more: State,
     ) -> Output:
         """Advance by one time step.
 
@@ -94,6 +113,6 @@ class Alpha(LIF):
         :returns: ``spk, syn_exc, syn_inh, mem`` of the input's shape; ``spk`` alone with
             ``init_hidden=True`` unless ``output=True``
         """
-        return self._snn_call(input_, syn_exc, syn_inh, mem)
+        return self._snn_call(input_, syn_exc, syn_inh, mem, *more)
 
     init_alpha = LIF.init_states

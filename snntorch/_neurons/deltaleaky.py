@@ -73,7 +73,7 @@ class DeltaLeaky(Leaky):
         delta = self.delta_threshold
         return shown if isinstance(delta, Tensor) else f"{shown}, delta_threshold={delta}"
 
-    def forward(self, input_: Tensor, mem: Any = None) -> Any:
+    def forward(self, input_: Tensor, mem: Any = None) -> Any:  # type: ignore[override]
         """Advance by one time step.
 
         :param input_: input current ``[B, ...]``

@@ -63,15 +63,27 @@ class Lapicque(LIF):
         reset_mechanism: str = "subtract",
         state_quant: Quantiser = False,
         output: bool = False,
+        **options: Any,
     ) -> None:
         given = {n for n, v in (("beta", beta), ("R", R), ("C", C)) if v is not False}
         if given != {"beta"} and len(given) != 2:
             raise ValueError(
                 f"Lapicque: beta={beta!r}, R={R!r}, C={C!r}; give beta, or two of the three"
             )
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        super().__init__(1.0 if beta is False else beta, *firing, learn_beta, *reset)
+        super().__init__(
+            1.0 if beta is False else beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            **options,
+        )
         for name, value in (("time_step", time_step), ("R", R), ("C", C)):
             self._snn_register(name, 1.0 if value is False else value, False)
         for name, value in (("beta", self.beta), ("R", self.R), ("C", self.C)):
@@ -102,14 +114,14 @@ class Lapicque(LIF):
         self._buffers[self._snn_dependent] = getattr(self, self._snn_dependent).detach()
         super()._save_to_state_dict(*args)
 
-    def _snn_decays(self) -> States:
+    def _snn_values(self) -> States:
         if self.learn_beta:
             rate = -torch.log(self.beta.clamp(0, 1))
             return self.R, rate / self.time_step, self.time_step, 1 - rate
         RC = self.R * self.C
         return self.R, 1 / RC, self.time_step, 1 - self.time_step / RC
 
-    def forward(self, input_: Tensor, mem: State = None) -> Output:
+    def forward(self, input_: Tensor, mem: State = None, *more: State) -> Output:
         """Advance by one time step.
 
         :param input_: input current ``[B, ...]`` in ampere
@@ -118,6 +130,6 @@ class Lapicque(LIF):
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._snn_call(input_, mem)
+        return self._snn_call(input_, mem, *more)
 
     init_lapicque = LIF.init_states

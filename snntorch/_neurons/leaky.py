@@ -1,3 +1,5 @@
+from typing import Any
+
 from torch import Tensor
 
 from ..dynamics import LEAKY
@@ -59,14 +61,27 @@ class Leaky(LIF):
         graded_spikes_factor: Parameter = 1.0,
         learn_graded_spikes_factor: bool = False,
         reset_delay: bool = True,
+        **options: Any,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        graded = graded_spikes_factor, learn_graded_spikes_factor
-        super().__init__(beta, *firing, learn_beta, *reset, *graded)
+        super().__init__(
+            beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            graded_spikes_factor=graded_spikes_factor,
+            learn_graded_spikes_factor=learn_graded_spikes_factor,
+            **options,
+        )
         self.reset_delay = reset_delay
 
-    def forward(self, input_: Tensor, mem: State = None) -> Output:
+    def forward(self, input_: Tensor, mem: State = None, *more: State) -> Output:
         """Advance by one time step.
 
         :param input_: input current ``[B, ...]``
@@ -75,6 +90,6 @@ class Leaky(LIF):
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._snn_call(input_, mem)
+        return self._snn_call(input_, mem, *more)
 
     init_leaky = LIF.init_states

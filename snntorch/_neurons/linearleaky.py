@@ -50,11 +50,20 @@ class LinearLeaky(StateLeaky):
         learn_graded_spikes_factor: bool = False,
         kernel_truncation_steps: int | None = None,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable
-        learn, how = (learn_beta, learn_threshold), (state_quant, output)
-        graded = graded_spikes_factor, learn_graded_spikes_factor
-        args = beta, out_features, *firing, *learn, *how, *graded
-        super().__init__(*args, kernel_truncation_steps)
+        super().__init__(
+            beta,
+            out_features,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            state_quant=state_quant,
+            output=output,
+            graded_spikes_factor=graded_spikes_factor,
+            learn_graded_spikes_factor=learn_graded_spikes_factor,
+            kernel_truncation_steps=kernel_truncation_steps,
+        )
         self.to(device=device, dtype=dtype)
         self.linear = nn.Linear(in_features, out_features, bias, device, dtype)
 

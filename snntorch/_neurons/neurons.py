@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .._engine import backends
+from .._checks import check_count
 from .._engine.problem import Problem, States
-from .._torch import autocast_on, found, is_exported, is_recorded, is_traced, sizes
-from ..dynamics import Dynamics, advance
+from .._torch import autocast_on, found, is_exported, is_recorded, sizes
+from ..dynamics import Dynamics
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
 from .states import BEFORE, RESET
@@ -24,10 +23,6 @@ Surrogate = Any  # any form that surrogate.as_spike_function takes
 Quantiser = Callable[[Tensor], Tensor] | bool
 State = Tensor | None
 Output = Tensor | States
-
-# Fewer elements are stepped in plain PyTorch: a fused call costs more, and a first loop does not
-# wait for Numba.
-FUSED = 16_384
 
 
 class SpikingNeuron(Overridable):
@@ -76,8 +71,6 @@ class SpikingNeuron(Overridable):
 
     reset_delay: bool = True
 
-    _snn_gated: ClassVar[bool] = False  # whether it has gates, as an LSTM
-
     threshold: Tensor
     graded_spikes_factor: Tensor
     reset_mechanism_val: Tensor
@@ -95,8 +88,13 @@ class SpikingNeuron(Overridable):
         output: bool = False,
         graded_spikes_factor: Parameter = 1.0,
         learn_graded_spikes_factor: bool = False,
+        *,
+        refractory: int = 0,
     ) -> None:
         super().__init__()
+        self.refractory = check_count("refractory", refractory, 0)
+        if self.refractory:
+            self._snn_state_names = (*self._snn_state_names, "countdown")
         self._snn_parameter_names: tuple[str, ...] = ()
         if state_quant and not callable(state_quant):
             raise TypeError(
@@ -243,16 +241,6 @@ class SpikingNeuron(Overridable):
     def reset(self, signal: Tensor) -> None:
         self._snn_kept()[RESET] = signal
 
-    def _snn_reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
-        """Return new states after a reset.
-
-        :param old: the states of the step before
-        :param fired: where to reset
-        :param mechanism: ``"subtract"`` or ``"zero"``
-        """
-        old = old[1:] if self._snn_model.recurrent else old
-        return self._snn_model.reset(mechanism, new, old, fired, self.threshold)
-
     def _snn_observed(self, mem: Tensor) -> Tensor:
         """Return the membrane that decides over spikes."""
         return mem
@@ -260,9 +248,9 @@ class SpikingNeuron(Overridable):
     def _snn_firing_threshold(self) -> Tensor:
         return self.threshold
 
-    def _snn_overdrive(self, new: States, threshold: Tensor) -> Tensor:
+    def _snn_above(self, new: States, threshold: Tensor) -> Tensor:
         """Return by how much the new states are above the threshold."""
-        return self._snn_model.overdrive(new, threshold)
+        return self._snn_model.above(new, threshold)
 
     def _snn_fired(self, overdrive: Tensor) -> Tensor:
         overdrive = overdrive.detach()
@@ -270,25 +258,54 @@ class SpikingNeuron(Overridable):
             return heaviside_step(overdrive)
         return self.spike_grad(overdrive).detach()
 
+    def _snn_inputs(self, x: Tensor, old: States) -> tuple[Tensor, ...]:
+        """Return what the model takes before the states."""
+        return (x,)
+
+    def _snn_values(self) -> States:
+        """Return what the model takes after the states."""
+        return ()
+
+    def _snn_update(self, x: Tensor, states: States) -> States:
+        """Return the new states before any reset."""
+        inputs = self._snn_inputs(x, states)
+        return self._snn_model.update(*inputs, *states, *self._snn_values())  # type: ignore[misc]
+
+    def _snn_dynamics(self) -> Dynamics:
+        """Return the complete step, as the neuron is set up."""
+        reset = self._reset_mechanism if self._snn_resets else "none"
+        return self._snn_model.dynamics(reset, self.reset_delay, self.refractory > 0)
+
+    def _snn_parameters(self) -> States:
+        """Return what the complete step takes after the states."""
+        firing = self._snn_firing_threshold(), self.graded_spikes_factor
+        if not self.refractory:
+            return *self._snn_values(), *firing
+        period = torch.as_tensor(float(self.refractory)).to(self.threshold)
+        return *self._snn_values(), *firing, period
+
     def _snn_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
         if self._snn_changed_part():
             return self._snn_overridden_step(x, old)
-        _, spk, new = advance(
-            self._snn_model,
-            partial(self._snn_update, x),
-            old,
-            self._snn_firing_threshold(),
-            self.graded_spikes_factor,
-            self.reset_mechanism if self._snn_resets else "none",
-            self.reset_delay,
+        return self._snn_advance(x.dtype, self._snn_inputs(x, old), old)
+
+    def _snn_advance(
+        self, dtype: torch.dtype, inputs: tuple[Tensor, ...], old: States
+    ) -> tuple[Tensor, States]:
+        """Advance by one time step from the model's inputs."""
+        spk, *new = self._snn_dynamics().step(
+            *inputs,
+            *old,
+            *self._snn_parameters(),
             spike=self._snn_winners if self.inhibition else self.spike_grad,
             fired=self._snn_fired,
             quantize=self.state_quant or None,
-            overdrive=self._snn_overdrive,
+            above=self._snn_above,
         )
         # A network goes on in the type of its input, whatever that of a parameter or a state.
-        return spk if spk.dtype == x.dtype else spk.to(x.dtype), new
+        spk = spk if spk.dtype == dtype else spk.to(dtype)
+        return spk, (spk, *new[1:]) if self._snn_model.recurrent else tuple(new)
 
     def _snn_spikes(self, new: States) -> States:
         """Return the spikes of new states, before and after they are scaled."""
@@ -298,29 +315,13 @@ class SpikingNeuron(Overridable):
             size = (_samples(mem),) if self.inhibition else ()
             spk = getattr(self, name)(*size, mem)
             return spk, spk
-        overdrive = self._snn_overdrive(new, self._snn_firing_threshold())
-        spk = self._snn_winners(overdrive) if self.inhibition else self.spike_grad(overdrive)
+        above = self._snn_above(new, self._snn_firing_threshold())
+        spk = self._snn_winners(above) if self.inhibition else self.spike_grad(above)
         return spk, spk * self.graded_spikes_factor
-
-    def _snn_advance(self, x: Tensor, old: States) -> tuple[Tensor, States]:
-        """Run one step, in a fused call where that pays and nothing is to be differentiated:
-        the graph of a fused call would lack the way from the membrane to the spikes."""
-        plain = torch.is_grad_enabled() or is_traced() or x.device.type != "cpu"
-        if not plain and x.numel() >= FUSED and not self._snn_changed_part():
-            problem = self._snn_problem(x, 1, True, old)
-            problem.only_spikes = True  # of one step the last states are all states
-            return backends.step(problem) or self._snn_step(x, old)
-        return self._snn_step(x, old)
 
     # Many time steps -------------------------------------------------------------------------
 
-    def _snn_dynamics(self, reset: str) -> Dynamics | None:
-        """Return the complete step, if it is the same function for each neuron by itself."""
-        return None
-
-    def _snn_step_parameters(self) -> States:
-        """Return the parameters of the complete step."""
-        return ()
+    _snn_projection: ClassVar[Any] = None
 
     def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         """Return the layer of a product at each step, and its weights."""
@@ -328,26 +329,23 @@ class SpikingNeuron(Overridable):
 
     def _snn_problem(self, x: Tensor, num_steps: int, static: bool, states: States) -> Problem:
         """State what a backend is to solve; ``x`` and ``states`` are of their final shape."""
-        reset = self.reset_mechanism if self._snn_resets else "none"
         recurrent, weights = self._snn_recurrence()
+        elementwise = self._snn_projection is None
         return Problem(
             x=x,
             static=static,
             num_steps=num_steps,
             states=states,
-            neuron=self,
-            gated=self._snn_gated,
+            step=self._snn_step,
             only_spikes=self.init_hidden and not self.output,
-            dynamics=self._snn_dynamics(reset),
-            parameters=self._snn_step_parameters(),
-            recurrent=recurrent,
-            weights=weights,
-            threshold=self.threshold,
-            reset=reset,
-            delay=self.reset_delay,
+            dynamics=self._snn_dynamics() if elementwise else None,
+            parameters=self._snn_parameters() if elementwise else (),
             spike_grad=self.spike_grad,
             inhibition=self.inhibition,
             state_quant=self.state_quant,
+            recurrent=recurrent,
+            weights=weights,
+            projection=self._snn_projection,
         )
 
     def _snn_call(self, input_: Tensor, *given: State) -> Output:
@@ -361,17 +359,31 @@ class SpikingNeuron(Overridable):
                 "init_hidden=True; leave them out, or build the neuron with init_hidden=False"
             )
         self._snn_check_parameters(shape)
-        named = zip(self._snn_state_names, given, strict=True)
-        old = tuple(self._snn_fitting(name, state, x, shape) for name, state in named)
-        spk, new = self._snn_advance(x, old)
-        self._snn_remember(
-            (spk, *new)[-len(self._snn_state_names) :], old[self._snn_model.membrane]
+        names = self._snn_state_names
+        if len(given) != len(names):
+            given = self._snn_filled(given)
+        old = tuple(
+            self._snn_fitting(name, state, x, shape)
+            for name, state in zip(names, given, strict=True)
         )
+        spk, new = self._snn_step(x, old)
+        model = self._snn_model
+        self._snn_remember(new, old[len(model.states) + model.membrane])
         return spk if self.init_hidden and not self.output else self._snn_packed(spk, new)
+
+    def _snn_filled(self, given: tuple[State, ...]) -> tuple[State, ...]:
+        """Return as many states as the neuron has, None where one is not given."""
+        names = self._snn_state_names
+        if len(given) > len(names):
+            raise TypeError(
+                f"{self._snn_name} has {len(names)} state{'s' * (len(names) > 1)} "
+                f"({', '.join(names)}), but {len(given)} were given"
+            )
+        return (*given, *(None,) * (len(names) - len(given)))
 
     def _snn_packed(self, spk: Tensor, states: States) -> Any:
         """Return what a call returns that gives spikes and states."""
-        return spk, *states
+        return spk, *states[self._snn_model.recurrent :]
 
     def _snn_as_current(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor."""
@@ -494,21 +506,23 @@ class LIF(SpikingNeuron):
         output: bool = False,
         graded_spikes_factor: Parameter = 1.0,
         learn_graded_spikes_factor: bool = False,
+        **options: Any,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        super().__init__(*firing, *reset, graded_spikes_factor, learn_graded_spikes_factor)
+        super().__init__(
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            graded_spikes_factor=graded_spikes_factor,
+            learn_graded_spikes_factor=learn_graded_spikes_factor,
+            **options,
+        )
         self._snn_register("beta", beta, learn_beta)
 
-    def _snn_decays(self) -> States:
-        """Return what the model's update takes after the states."""
+    def _snn_values(self) -> States:
         return (self.beta.clamp(0, 1),)
-
-    def _snn_update(self, x: Tensor, states: States) -> States:
-        return self._snn_model.update(x, *states, *self._snn_decays())
-
-    def _snn_dynamics(self, reset: str) -> Dynamics | None:
-        return self._snn_model.dynamics(reset, self.reset_delay)
-
-    def _snn_step_parameters(self) -> States:
-        return *self._snn_decays(), self._snn_firing_threshold(), self.graded_spikes_factor

@@ -57,10 +57,10 @@ class Overridable(Stateful):
     reset_mechanism: Any
     threshold: Tensor
     reset_delay: bool
+    refractory: int
     state_quant: Any
     mem_reset: Callable[[Tensor], Tensor]
     _snn_update: Callable[[Tensor, States], States]
-    _snn_reset: Callable[[States, States, Tensor, str], States]
     _snn_spikes: Callable[[States], States]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -94,7 +94,7 @@ class Overridable(Stateful):
     def state_function(self, input_: Tensor) -> Any:
         """Return the new states, after the reset that the attribute ``reset`` asks for."""
         parts = {"subtract": self._base_sub, "zero": self._base_zero, "none": self._base_int}
-        return parts[self.reset_mechanism](input_)
+        return parts[self.reset_mechanism if self._snn_resets else "none"](input_)
 
     def _base_state_function(self, input_: Tensor) -> Any:
         """Return the new states before any reset."""
@@ -119,7 +119,7 @@ class Overridable(Stateful):
             taken = getattr(self, self._snn_taken_off[mechanism])(input_)
             new = tuple(state - self.reset * part for state, part in zip(new, taken, strict=True))
         else:
-            new = self._snn_reset(new, self._snn_old(), self.reset, mechanism)
+            new = self._snn_after_reset(new, self._snn_old(), self.reset, mechanism)
         return one_or_all(new)
 
     def _base_state_reset_zero(self, input_: Tensor) -> Any:
@@ -135,6 +135,11 @@ class Overridable(Stateful):
 
     def _snn_overridden_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step, part by part; return spikes and new states."""
+        if self.refractory:
+            raise TypeError(
+                f"{self._snn_name}: refractory={self.refractory} with {self._snn_own_part} of the "
+                "subclass; a step that is overridden in parts has no refractory period"
+            )
         kept = self._snn_kept()
         kept.update(zip(self._snn_state_names, old, strict=True))
         mem = old[self._snn_model.membrane]
@@ -148,8 +153,12 @@ class Overridable(Stateful):
         spk, scaled = self._snn_spikes(new)
         new = tuple(getattr(self, name) for name in names)  # firing may write them
         if self._snn_resets and not self.reset_delay and self.reset_mechanism != "none":
-            new = self._snn_reset(new, old, spk, self.reset_mechanism)
-        return scaled, new
+            new = self._snn_after_reset(new, old, spk, self.reset_mechanism)
+        return scaled, (scaled, *new) if self._snn_model.recurrent else new
+
+    def _snn_after_reset(self, new: States, old: States, fired: Tensor, mechanism: str) -> States:
+        old = old[1:] if self._snn_model.recurrent else old
+        return self._snn_model.reset(mechanism, new, old, fired, self.threshold)
 
     def _snn_all_states(self, new: States, old: States) -> States:
         """Return all states that a step returns from those that ``state_function`` gave."""

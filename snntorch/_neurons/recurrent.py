@@ -40,7 +40,8 @@ class RecurrentLIF(LIF):
     @property
     def _snn_by_layer(self) -> bool:
         """Whether the layer ``recurrent`` gives the feedback, not the weight ``V`` alone."""
-        return self.all_to_all or type(self.recurrent) is not RecurrentOneToOne
+        layer = self.recurrent
+        return self.all_to_all or type(layer) is not RecurrentOneToOne or bool(touched(layer))
 
     def _snn_feed_back(
         self,
@@ -92,22 +93,19 @@ class RecurrentLIF(LIF):
     def _init_recurrent_one_to_one(self) -> None:
         self.recurrent = RecurrentOneToOne(self.V)
 
-    def _snn_update(self, x: Tensor, states: States) -> States:
-        spk, *rest = states
-        layer = self._snn_by_layer or touched(self.recurrent)
-        feedback = self.recurrent(spk) if layer else self.V * spk
-        if self.conv2d_channels is not None:
-            feedback = crop(feedback, x)
-        return self._snn_dense.update(x, feedback, spk, *rest, *self._snn_decays())
+    def _snn_inputs(self, x: Tensor, old: States) -> States:
+        if not self._snn_by_layer:
+            return (x,)
+        feedback = self.recurrent(old[0])
+        return x, feedback if self.conv2d_channels is None else crop(feedback, x)
 
     def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         if not self._snn_by_layer:
             return None, ()
         return self.recurrent, tuple(self.recurrent.parameters())
 
-    def _snn_step_parameters(self) -> States:
-        *decays, threshold, factor = super()._snn_step_parameters()
-        return (*decays, *(() if self._snn_by_layer else (self.V,)), threshold, factor)
+    def _snn_values(self) -> States:
+        return super()._snn_values() if self._snn_by_layer else (*super()._snn_values(), self.V)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "V" and type(value) is Tensor and "recurrent" in self._modules:

@@ -1,3 +1,5 @@
+from typing import Any
+
 from torch import Tensor
 
 from ..dynamics import ONE_TO_ONE_SYNAPTIC, RECURRENT_SYNAPTIC
@@ -66,20 +68,32 @@ class RSynaptic(RecurrentLIF):
         reset_delay: bool = True,
         *,
         learn_V: bool | None = None,
+        **options: Any,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        super().__init__(beta, *firing, learn_beta, *reset)
+        super().__init__(
+            beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            **options,
+        )
         learn = learn_recurrent if learn_V is None else learn_V
         self._snn_feed_back(V, all_to_all, linear_features, conv2d_channels, kernel_size, learn)
         self.reset_delay = reset_delay
         self._snn_register("alpha", alpha, learn_alpha)
 
-    def _snn_decays(self) -> States:
-        return self.alpha.clamp(0, 1), *super()._snn_decays()
+    def _snn_values(self) -> States:
+        return self.alpha.clamp(0, 1), *super()._snn_values()
 
     def forward(
-        self, input_: Tensor, spk: State = None, syn: State = None, mem: State = None
+        self, input_: Tensor, spk: State = None, syn: State = None, mem: State = None, *more: State
     ) -> Output:
         """Advance by one time step.
 
@@ -91,6 +105,6 @@ class RSynaptic(RecurrentLIF):
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._snn_call(input_, spk, syn, mem)
+        return self._snn_call(input_, spk, syn, mem, *more)
 
     init_rsynaptic = RecurrentLIF.init_states

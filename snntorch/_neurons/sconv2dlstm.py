@@ -70,8 +70,17 @@ class SConv2dLSTM(SpikingLSTM):
             raise ValueError(
                 f"SConv2dLSTM: max_pool={max_pool} and avg_pool={avg_pool}; give one of them"
             )
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        super().__init__(*firing, learn_threshold, reset_mechanism, state_quant, output)
+        super().__init__(
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+        )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.bias = kernel_size, bias
         self.max_pool, self.avg_pool = max_pool, avg_pool
@@ -85,8 +94,9 @@ class SConv2dLSTM(SpikingLSTM):
         weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
         return crop(F.conv2d(x, weight, bias, padding=self.conv.padding), x)
 
-    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
-        return self.conv, (self.conv.weight[:, self.in_channels :],)
+    def _snn_product(self, mem: Tensor) -> Tensor:
+        weight = self.conv.weight[:, self.in_channels :]
+        return crop(F.conv2d(mem, weight, padding=self.conv.padding), mem)
 
     def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
         return crop(self.conv(torch.cat((x, mem), dim=-3)), x)
@@ -96,7 +106,7 @@ class SConv2dLSTM(SpikingLSTM):
             return F.max_pool2d(mem, self.max_pool)
         return F.avg_pool2d(mem, self.avg_pool) if self.avg_pool else mem
 
-    def _snn_overdrive(self, new: States, threshold: Tensor) -> Tensor:
+    def _snn_above(self, new: States, threshold: Tensor) -> Tensor:
         return self._snn_observed(new[-1]) - threshold
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:

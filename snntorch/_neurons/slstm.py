@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._engine.problem import Step
 from .._torch import touched
-from ..dynamics import LSTM
+from ..dynamics import LSTM, LSTM_CELL, Model
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
 
 
@@ -15,7 +16,6 @@ class SpikingLSTM(SpikingNeuron):
 
     states = ("syn", "mem")
     _snn_model = LSTM
-    _snn_gated = True
     _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     _snn_places: ClassVar[tuple[int, ...]]
@@ -26,17 +26,27 @@ class SpikingLSTM(SpikingNeuron):
     """What input and membrane give to the four gates."""
     _snn_drive: Callable[[Tensor], Tensor]
     """What the input alone gives to them."""
+    _snn_product: Callable[[Tensor], Tensor]
+    """What the membrane alone gives to them."""
 
-    def _snn_split(self, gates: Tensor) -> States:
-        """Return views of the input, forget, candidate and output gates."""
+    def _snn_opened(self, gates: Tensor) -> States:
+        """Return the activations of the input, forget, candidate and output gates."""
         four = gates.chunk(4, self._snn_dim)
-        return tuple(four[place] for place in self._snn_places)
+        into, forget, candidate, out = (four[place] for place in self._snn_places)
+        return into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid()
 
-    def _snn_update(self, x: Tensor, states: States) -> States:
-        syn, mem = states
-        into, forget, candidate, out = self._snn_split(self._snn_gates(x, mem))
-        gates = into.sigmoid(), forget.sigmoid(), candidate.tanh(), out.sigmoid()
-        return self._snn_model.update(*gates, syn, mem)
+    def _snn_inputs(self, x: Tensor, old: States) -> States:
+        return self._snn_opened(self._snn_gates(x, old[-1]))
+
+    def _snn_projection(self, x: Tensor) -> tuple[Tensor, Step]:
+        """Return what the input gives to the gates at all steps, and the step that takes this."""
+        drive = self._snn_drive(x.reshape(-1, *x.shape[self._snn_dim :]))
+
+        def step(drive: Tensor, old: States) -> tuple[Tensor, States]:
+            gates = drive + self._snn_product(old[-1])
+            return self._snn_advance(x.dtype, self._snn_opened(gates), old)
+
+        return drive.view(*x.shape[: self._snn_dim], *drive.shape[1:]), step
 
 
 class SLSTM(SpikingLSTM):
@@ -89,8 +99,17 @@ class SLSTM(SpikingLSTM):
         state_quant: Quantiser = False,
         output: bool = False,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        super().__init__(*firing, learn_threshold, reset_mechanism, state_quant, output)
+        super().__init__(
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+        )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         self.lstm_cell = nn.LSTMCell(input_size, hidden_size, bias)
 
@@ -100,18 +119,21 @@ class SLSTM(SpikingLSTM):
     def _snn_drive(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lstm_cell.weight_ih, self.lstm_cell.bias_ih)
 
-    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
-        cell = self.lstm_cell
-        return cell, (cell.weight_hh, cell.bias_hh) if self.bias else (cell.weight_hh,)
+    def _snn_product(self, mem: Tensor) -> Tensor:
+        return F.linear(mem, self.lstm_cell.weight_hh, self.lstm_cell.bias_hh)
 
     def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
-        return self._snn_drive(x) + F.linear(mem, *self._snn_recurrence()[1])
+        return self._snn_drive(x) + self._snn_product(mem)
 
-    def _snn_update(self, x: Tensor, states: States) -> States:
+    @property
+    def _snn_model(self) -> Model:  # type: ignore[override]
+        return LSTM_CELL if touched(self.lstm_cell) else LSTM
+
+    def _snn_inputs(self, x: Tensor, old: States) -> States:
         if touched(self.lstm_cell):
-            mem, syn = self.lstm_cell(x, states[::-1])
+            mem, syn = self.lstm_cell(x, old[::-1])
             return syn, mem
-        return super()._snn_update(x, states)
+        return super()._snn_inputs(x, old)
 
     def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
         """Advance by one time step.

@@ -74,10 +74,18 @@ class StateLeaky(WholeSequence, LIF):
                 f"{self._snn_name}: kernel_truncation_steps={kernel_truncation_steps} must be "
                 "at least 1, or None for no truncation"
             )
-        firing = threshold, spike_grad, surrogate_disable, False, False
-        reset = learn_threshold, "subtract", state_quant, output
-        graded = graded_spikes_factor, learn_graded_spikes_factor
-        super().__init__(beta, *firing, learn_beta, *reset, *graded)
+        super().__init__(
+            beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            state_quant=state_quant,
+            output=output,
+            graded_spikes_factor=graded_spikes_factor,
+            learn_graded_spikes_factor=learn_graded_spikes_factor,
+        )
         scaled = isinstance(graded_spikes_factor, Tensor) or graded_spikes_factor != 1
         fires = spike_grad is not None or surrogate_disable or learn_threshold
         if not output and (fires or scaled or learn_graded_spikes_factor):
@@ -136,7 +144,7 @@ class StateLeaky(WholeSequence, LIF):
             state_dict.setdefault(f"{prefix}tau", _time_constant(beta))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _snn_decays(self) -> States:
+    def _snn_values(self) -> States:
         return (torch.exp(-1 / self.tau.clamp(min=1)),)
 
     # Running -----------------------------------------------------------------------------------
@@ -201,7 +209,7 @@ class StateLeaky(WholeSequence, LIF):
         return self._snn_trace(input_, torch.zeros_like(input_[0]))
 
     def _snn_trace(self, x: Tensor, first: Tensor) -> Tensor:
-        (decay,) = self._snn_decays()
+        (decay,) = self._snn_values()
         if self.kernel_truncation_steps is None:
             decay = decay.reshape(*[1] * (x.dim() - decay.dim()), *decay.shape)
             return linear_scan(decay, x, first)

@@ -120,7 +120,7 @@ class Stateful(nn.Module):
     """All living neurons in order of creation, held weakly."""
 
     _snn_name: ClassVar[str]
-    _snn_state_names: ClassVar[tuple[str, ...]] = ()
+    _snn_state_names: tuple[str, ...] = ()
     _snn_initial_state: Callable[..., Tensor]
 
     _snn_states: dict[str, Tensor | None]  # None: reset

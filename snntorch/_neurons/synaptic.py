@@ -1,3 +1,5 @@
+from typing import Any
+
 from torch import Tensor
 
 from ..dynamics import SYNAPTIC
@@ -60,17 +62,29 @@ class Synaptic(LIF):
         state_quant: Quantiser = False,
         output: bool = False,
         reset_delay: bool = True,
+        **options: Any,
     ) -> None:
-        firing = threshold, spike_grad, surrogate_disable, init_hidden, inhibition
-        reset = learn_threshold, reset_mechanism, state_quant, output
-        super().__init__(beta, *firing, learn_beta, *reset)
+        super().__init__(
+            beta,
+            threshold=threshold,
+            spike_grad=spike_grad,
+            surrogate_disable=surrogate_disable,
+            init_hidden=init_hidden,
+            inhibition=inhibition,
+            learn_beta=learn_beta,
+            learn_threshold=learn_threshold,
+            reset_mechanism=reset_mechanism,
+            state_quant=state_quant,
+            output=output,
+            **options,
+        )
         self._snn_register("alpha", alpha, learn_alpha)
         self.reset_delay = reset_delay
 
-    def _snn_decays(self) -> States:
-        return self.alpha.clamp(0, 1), *super()._snn_decays()
+    def _snn_values(self) -> States:
+        return self.alpha.clamp(0, 1), *super()._snn_values()
 
-    def forward(self, input_: Tensor, syn: State = None, mem: State = None) -> Output:
+    def forward(self, input_: Tensor, syn: State = None, mem: State = None, *more: State) -> Output:
         """Advance by one time step.
 
         :param input_: input current ``[B, ...]``
@@ -80,6 +94,6 @@ class Synaptic(LIF):
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """
-        return self._snn_call(input_, syn, mem)
+        return self._snn_call(input_, syn, mem, *more)
 
     init_synaptic = LIF.init_states

@@ -148,7 +148,7 @@ def _second_order(
 
 
 def _write_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
-    beta, threshold = _values(shape, *neuron._snn_decays(), neuron.threshold)
+    beta, threshold = _values(shape, *neuron._snn_values(), neuron.threshold)
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
     return _first_order(beta, zero + 1, zero, firing, dt)
@@ -156,7 +156,7 @@ def _write_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
 
 def _write_lapicque(neuron: Any, shape: Shape, dt: float) -> Fields:
     R, conductance, time_step, beta, threshold = _values(
-        shape, *neuron._snn_decays(), neuron.threshold
+        shape, *neuron._snn_values(), neuron.threshold
     )
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
@@ -164,7 +164,7 @@ def _write_lapicque(neuron: Any, shape: Shape, dt: float) -> Fields:
 
 
 def _write_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
-    alpha, beta, threshold = _values(shape, *neuron._snn_decays(), neuron.threshold)
+    alpha, beta, threshold = _values(shape, *neuron._snn_values(), neuron.threshold)
     zero = np.zeros(shape)
     firing = {"v_threshold": threshold, "v_reset": zero}
     return _second_order(alpha, beta, zero + 1, zero, firing, dt)
@@ -172,14 +172,14 @@ def _write_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
 
 def _write_nir_leaky(neuron: Any, shape: Shape, dt: float) -> Fields:
     tensors = neuron.threshold, neuron.scale, neuron.bias, neuron.v_reset
-    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._snn_decays(), *tensors)
+    beta, threshold, scale, bias, v_reset = _values(shape, *neuron._snn_values(), *tensors)
     v_leak = _pull(bias, beta) + v_reset
     return _first_order(beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 
 
 def _write_nir_synaptic(neuron: Any, shape: Shape, dt: float) -> Fields:
     tensors = neuron.threshold, neuron.scale, neuron.syn_0, neuron.v_reset
-    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._snn_decays(), *tensors)
+    alpha, beta, threshold, scale, syn_0, v_reset = _values(shape, *neuron._snn_values(), *tensors)
     v_leak = _pull(syn_0, beta) + v_reset
     return _second_order(alpha, beta, scale, v_leak, _firing(neuron, threshold, v_reset), dt)
 

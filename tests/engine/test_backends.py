@@ -144,12 +144,12 @@ def test_gates(row, bias):
     assert all(map(torch.allclose, *outs))
 
 
-def test_gates_that_are_refused():
+def test_gates_under_autocast():
     neuron, states = BY_ID["slstm"].make(), (torch.zeros(B, 7),) * 2
-    stated = problem(neuron, torch.randn(T, B, 5), T, False, states)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert "autocast" in cpu.refuses(stated)
-    assert cpu.refuses(stated) is None
+    x = torch.randn(T, B, 5)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        outs = [solve(backend, neuron, x, states) for backend in (cpu, reference)]
+    assert outs[0][0].any() and all(map(torch.allclose, *outs))
 
 
 COMPILED = (
@@ -455,7 +455,7 @@ def test_a_forked_child_solves_too():
     assert out.split() == ["0"]
 
 
-@pytest.mark.parametrize("name", ["leaky", "rleaky-linear", "slstm"])
+@pytest.mark.parametrize("name", ["leaky", "rleaky-linear"])
 def test_a_sequence_is_differentiated_once(name):
     model = BY_ID[name]
     neuron, x = model.make(), model.input(T, B).requires_grad_()

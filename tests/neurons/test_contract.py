@@ -14,14 +14,6 @@ from torch.nn.utils import parametrize, prune
 
 import snntorch as snn
 from snntorch import utils
-from snntorch._neurons import neurons
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["plain", "fused"])
-def fused(request, monkeypatch):
-    """All holds for steps in plain PyTorch, and where those of any size are fused that can be."""
-    if request.param:
-        monkeypatch.setattr(neurons, "FUSED", 1)
 
 
 def sequence(model, steps=6, batch=3, **kwargs):

@@ -16,7 +16,7 @@ STEPS = [
     for name in MODELS
     for reset in ("subtract", "zero", "none")
     for late in (True, False)
-    if name != "LSTM" and not (name == "DELTA_LEAKY" and reset != "none")
+    if not name.startswith("LSTM") and not (name == "DELTA_LEAKY" and reset != "none")
 ]
 
 

@@ -18,13 +18,13 @@ def case(request):
 
 
 def test_traces_and_gradients_of_1_0_0(case):
-    """50 steps: spikes and states to the bit, gradients up to rounding."""
+    """50 steps: spikes and states to the bit, or to rounding after products; gradients likewise."""
     got = overridden.run(overridden.make(*case), overridden.current(case[0]))
     prefix = "/".join(case) + "/"
     want = {name[len(prefix) :]: GOLDEN[name] for name in GOLDEN.files if name.startswith(prefix)}
     assert got.keys() == want.keys()
     for name, value in want.items():
-        if name.startswith("grad"):
+        if name.startswith("grad") or "lstm" in case[0]:
             np.testing.assert_allclose(got[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
         else:
             np.testing.assert_array_equal(got[name], value, err_msg=name)

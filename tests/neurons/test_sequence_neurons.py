@@ -444,7 +444,7 @@ def test_beta_is_worked_out_from_tau():
         lif.tau.fill_(2)
     assert lif.beta.item() == 0.5 and lif.state_dict()["beta"].item() == 0.5
     for beta, decay in ((0.0, -1.0), (-0.5, -1.0), (1.0, 0.0), (1.5, 0.0)):
-        (got,) = snn.StateLeaky(beta, N)._snn_decays()
+        (got,) = snn.StateLeaky(beta, N)._snn_values()
         close(got.log(), decay)
 
 
