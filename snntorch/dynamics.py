@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from .surrogate import heaviside_step
@@ -207,6 +208,7 @@ class Model:
         return (spk, spk, *new) if self.recurrent else (spk, *new)
 
 
+@cache
 def with_feedback(model: Model, dense: bool) -> Model:
     """Return a recurrent model: the spikes of the last step add to the input.
 

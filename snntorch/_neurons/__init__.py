@@ -7,6 +7,7 @@ from .lapicque import Lapicque
 from .leaky import Leaky
 from .leakyparallel import LeakyParallel
 from .linearleaky import LinearLeaky
+from .neuron import Neuron
 from .neurons import LIF, SpikingNeuron
 from .rleaky import RLeaky
 from .rsynaptic import RSynaptic
@@ -25,6 +26,7 @@ __all__ = [
     "Leaky",
     "LeakyParallel",
     "LinearLeaky",
+    "Neuron",
     "RLeaky",
     "RSynaptic",
     "SConv2dLSTM",

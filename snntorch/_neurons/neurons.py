@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .._checks import check_count
 from .._engine.problem import Problem, States
 from .._torch import autocast_on, found, is_exported, is_recorded, sizes
-from ..dynamics import Dynamics
+from ..dynamics import Dynamics, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
 from .states import BEFORE, RESET
@@ -62,6 +62,15 @@ class SpikingNeuron(Overridable):
     :param output: with ``init_hidden=True``, return the states too
     :param graded_spikes_factor: what spikes are multiplied by
     :param learn_graded_spikes_factor: make that factor a learnable parameter
+    :param refractory: for so many steps after a spike a neuron takes no input and does not fire;
+        default 0. Its states go on without input; where they are above the threshold meanwhile,
+        they are reset as ever. With a refractory period the neuron has one more state, the last:
+        the ``countdown`` of steps that are left
+    :param recurrent: feed the spikes of each step back into the input of the next: through a layer
+        that keeps the shape, such as ``nn.Linear(100, 100)`` or ``nn.Conv2d(8, 8, 3, padding=1)``,
+        or each neuron to itself by a weight, a number or a tensor that broadcasts to one sample.
+        Such a neuron has one more state, the first: the spikes ``spk`` of the last step. Default:
+        no feedback
     :raises ValueError: an unknown reset mechanism or surrogate name
     :raises TypeError: an argument of another type
     """
@@ -71,6 +80,8 @@ class SpikingNeuron(Overridable):
 
     reset_delay: bool = True
 
+    V: Tensor
+    recurrent: nn.Module
     threshold: Tensor
     graded_spikes_factor: Tensor
     reset_mechanism_val: Tensor
@@ -90,11 +101,9 @@ class SpikingNeuron(Overridable):
         learn_graded_spikes_factor: bool = False,
         *,
         refractory: int = 0,
+        recurrent: nn.Module | Parameter | None = None,
     ) -> None:
         super().__init__()
-        self.refractory = check_count("refractory", refractory, 0)
-        if self.refractory:
-            self._snn_state_names = (*self._snn_state_names, "countdown")
         self._snn_parameter_names: tuple[str, ...] = ()
         if state_quant and not callable(state_quant):
             raise TypeError(
@@ -108,7 +117,29 @@ class SpikingNeuron(Overridable):
         self._snn_register("graded_spikes_factor", graded_spikes_factor, learn_graded_spikes_factor)
         self.register_buffer("reset_mechanism_val", torch.zeros((), dtype=torch.long))
         self.reset_mechanism = reset_mechanism
+        self.refractory = check_count("refractory", refractory, 0)
+        if self.refractory:
+            self._snn_state_names = (*self._snn_state_names, "countdown")
+        self._snn_feedback: str | None = None
+        if recurrent is not None:
+            self._snn_connect(recurrent)
         self._snn_begin()
+
+    def _snn_connect(self, recurrent: nn.Module | Parameter) -> None:
+        """Feed the spikes of each step back into the next."""
+        if isinstance(recurrent, nn.Module):
+            self._snn_feedback = "dense"
+            self.recurrent = recurrent
+        else:
+            self._snn_feedback = "one to one"
+            self._snn_register("V", recurrent, False)
+        self._snn_state_names = ("spk", *self._snn_state_names)
+
+    def _snn_begin(self) -> None:
+        if self._snn_feedback is not None:
+            dense = self._snn_feedback == "dense"
+            self._snn_model = with_feedback(type(self)._snn_model, dense)
+        super()._snn_begin()
 
     # Parameters ------------------------------------------------------------------------------
 
@@ -170,6 +201,12 @@ class SpikingNeuron(Overridable):
         if not self.reset_mechanism_val.is_meta:
             self.reset_mechanism = numbers[int(self.reset_mechanism_val)]
 
+    def __getattr__(self, name: str) -> Any:
+        # A subclass may use the names of these states for something else.
+        if name in ("spk", "countdown") and name in self._snn_state_names:
+            return self._snn_get(name)
+        return super().__getattr__(name)
+
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
         parts = [f"reset_mechanism={self.reset_mechanism!r}"] if self._snn_resets else []
@@ -179,8 +216,15 @@ class SpikingNeuron(Overridable):
                 parts.append(f"{name}={tuple(value.shape) if shape else f'{value.item():.4g}'}")
         return ", ".join(sorted(parts))
 
-    def _snn_initial_state(self, *sizes: int) -> Tensor:
-        return self.threshold.new_zeros(sizes)
+    def _snn_initial_state(self, name: str, *sizes: int) -> Tensor:
+        return self._snn_at_rest(name, self.threshold, torch.Size(sizes))
+
+    def _snn_at_rest(self, name: str, like: Tensor, shape: torch.Size) -> Tensor:
+        """Return a state before the first step."""
+        return like.new_zeros(shape)
+
+    def _snn_keeps_spikes(self) -> bool:
+        return self._snn_model.recurrent
 
     # Firing and reset ------------------------------------------------------------------------
 
@@ -260,16 +304,29 @@ class SpikingNeuron(Overridable):
 
     def _snn_inputs(self, x: Tensor, old: States) -> tuple[Tensor, ...]:
         """Return what the model takes before the states."""
-        return (x,)
+        if self._snn_feedback != "dense":
+            return (x,)
+        feedback = self.recurrent(old[0])
+        if sizes(feedback.shape) != sizes(x.shape):
+            raise ValueError(
+                f"{self._snn_name}: recurrent={self.recurrent} returns the shape "
+                f"{tuple(feedback.shape)} for spikes of shape {tuple(x.shape)}; it must keep the "
+                "shape"
+            )
+        return x, feedback
 
     def _snn_values(self) -> States:
-        """Return what the model takes after the states."""
+        """Return what the model takes after the states, but for the weight of a feedback."""
         return ()
+
+    def _snn_model_parameters(self) -> States:
+        values = self._snn_values()
+        return (*values, self.V) if self._snn_feedback == "one to one" else values
 
     def _snn_update(self, x: Tensor, states: States) -> States:
         """Return the new states before any reset."""
-        inputs = self._snn_inputs(x, states)
-        return self._snn_model.update(*inputs, *states, *self._snn_values())  # type: ignore[misc]
+        arguments = *self._snn_inputs(x, states), *states, *self._snn_model_parameters()
+        return self._snn_model.update(*arguments)  # type: ignore[misc]
 
     def _snn_dynamics(self) -> Dynamics:
         """Return the complete step, as the neuron is set up."""
@@ -280,9 +337,9 @@ class SpikingNeuron(Overridable):
         """Return what the complete step takes after the states."""
         firing = self._snn_firing_threshold(), self.graded_spikes_factor
         if not self.refractory:
-            return *self._snn_values(), *firing
+            return *self._snn_model_parameters(), *firing
         period = torch.as_tensor(float(self.refractory)).to(self.threshold)
-        return *self._snn_values(), *firing, period
+        return *self._snn_model_parameters(), *firing, period
 
     def _snn_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
@@ -325,7 +382,9 @@ class SpikingNeuron(Overridable):
 
     def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         """Return the layer of a product at each step, and its weights."""
-        return None, ()
+        if self._snn_feedback != "dense":
+            return None, ()
+        return self.recurrent, tuple(self.recurrent.parameters())
 
     def _snn_problem(self, x: Tensor, num_steps: int, static: bool, states: States) -> Problem:
         """State what a backend is to solve; ``x`` and ``states`` are of their final shape."""
@@ -440,7 +499,7 @@ class SpikingNeuron(Overridable):
                     stacklevel=2,
                 )
         if state is None:
-            return x.new_zeros(shape)
+            return self._snn_at_rest(name, x, shape)
         if not isinstance(state, Tensor):
             raise TypeError(
                 f"{self._snn_name}: state {name} is a {type(state).__name__}, not a tensor; "
@@ -452,7 +511,7 @@ class SpikingNeuron(Overridable):
         if own == sizes(shape):
             return state
         if 0 in own or (given is None and not found(state)):
-            return x.new_zeros(shape)  # at rest
+            return self._snn_at_rest(name, x, shape)
         if given is not None or self._snn_by_hand:
             try:
                 return (state.to(x).reshape(()) if state.numel() == 1 else state).expand(shape)
@@ -468,11 +527,11 @@ class SpikingNeuron(Overridable):
             self.__dict__["_warned"] = True
             warnings.warn(
                 f"{shapes} does not fit the shape {tuple(shape)} of this input, and the neuron "
-                "starts from zeros. Reset it between sequences with utils.reset(net), and give "
+                "starts anew. Reset it between sequences with utils.reset(net), and give "
                 "each layer a neuron of its own. This is said once for each neuron",
                 stacklevel=2,
             )
-        return x.new_zeros(shape)
+        return self._snn_at_rest(name, x, shape)
 
 
 def _samples(mem: Tensor) -> int:

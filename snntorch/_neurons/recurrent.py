@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from torch import Tensor, nn
 
@@ -92,6 +92,9 @@ class RecurrentLIF(LIF):
 
     def _init_recurrent_one_to_one(self) -> None:
         self.recurrent = RecurrentOneToOne(self.V)
+
+    def _snn_connect(self, recurrent: Any) -> NoReturn:
+        raise TypeError(f"{self._snn_name} is recurrent by itself; leave recurrent out")
 
     def _snn_inputs(self, x: Tensor, old: States) -> States:
         if not self._snn_by_layer:

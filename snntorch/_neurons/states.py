@@ -132,8 +132,12 @@ class Stateful(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._snn_name = cls.__name__
-        if not is_ours(cls):
-            return  # a subclass may use the name for something else
+        if is_ours(cls):  # a user's subclass may use the name for something else
+            cls._snn_take_states()
+
+    @classmethod
+    def _snn_take_states(cls) -> None:
+        """Make the names in ``states`` attributes of the newest states."""
         cls._snn_state_names = cls.states
         for name in cls.__dict__.get("states", ()):
             get, keep = partial(cls._snn_get, name=name), partial(cls._snn_set, name=name)
@@ -216,15 +220,19 @@ class Stateful(nn.Module):
         if not sizes:
             return one_or_all(self._snn_get(name) for name in self._snn_state_names)
         names = self._snn_state_names
-        names = names if "spk" in names else ("spk", *names)
-        return one_or_all(self._snn_initial_state(*sizes) for _ in names)
+        names = names if self._snn_keeps_spikes() else ("spk", *names)
+        return one_or_all(self._snn_initial_state(name, *sizes) for name in names)
+
+    def _snn_keeps_spikes(self) -> bool:
+        """Tell whether the first state is the spikes of the last step."""
+        return False
 
     def _snn_get(self, name: str) -> Tensor:
         state = self._snn_newest(name)
         if state is None:
             # A graph that is compiled or recorded serves later batches, which have other shapes.
             shape = torch.Size((0,)) if is_recorded() else self._snn_shapes.get(name, (0,))
-            state = self._snn_initial_state(*shape)
+            state = self._snn_initial_state(name, *shape)
             if not is_recorded():
                 self._snn_kept()[name] = state  # what is written into it counts
         return state
@@ -291,7 +299,7 @@ class Stateful(nn.Module):
         return {
             k: value
             for k, value in self.__dict__.items()
-            if k not in ("_snn_states", "_snn_shapes")
+            if k not in ("_snn_states", "_snn_shapes", "_snn_model")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
