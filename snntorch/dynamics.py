@@ -31,7 +31,7 @@ class Dynamics:
         the spikes and the new states. ``spike(u)`` fires where ``u`` is positive, with the
         surrogate's derivative; ``fired(u)`` is the same without a derivative; ``save(value)``
         returns a value that a backward pass should read from memory rather than work out again
-    :param inputs: names of what is given anew at each step, ``x`` first
+    :param inputs: names of what is given anew at each step, ``_x`` first
     :param states: names of the states
     :param parameters: names of the parameters, each a number or one for each neuron
     :param recurrent: whether the first state is the spikes of the last step
@@ -152,7 +152,7 @@ class Model:
 
         return Dynamics(
             step,
-            self.inputs,
+            tuple(f"_{name}" for name in self.inputs),
             (*self.states, "countdown") if refractory else self.states,
             (*self.parameters, "threshold", "factor", *(("period",) if refractory else ())),
             self.recurrent,

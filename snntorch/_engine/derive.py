@@ -18,6 +18,8 @@ from torch import Tensor
 
 from ..dynamics import Dynamics
 
+# Names of a neuron's states and parameters begin without an underscore.
+INPUT, FEEDBACK, SPIKES = "_x", "_feedback", "_spikes"
 GIVEN = "given"
 """In place of a slope: its values are computed outside and given to the backward pass."""
 
@@ -38,8 +40,8 @@ class Derived:
     overdrive: torch.fx.Node
     """By how much the neuron is above its threshold when it fires."""
     gradients: dict[str, torch.fx.Node | float | None]
-    """Those of inputs, states and parameters; ``g_<name>`` stands for the gradient of a new state,
-    ``g_out`` for that of the spikes."""
+    """Those of inputs, states and parameters. In the graph ``s_<name>`` stands for the value of one
+    of these, and ``g_<name>`` for the gradient of a new state or of the spikes."""
 
 
 def _fired(u: Tensor) -> Tensor:
@@ -75,8 +77,8 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     names = (*dynamics.inputs, *dynamics.states, *dynamics.parameters)
-    extra = ("slopes",) if slope == GIVEN else tuple(f"q{i}" for i in range(count))
-    outs = ("out", *dynamics.states)
+    extra = ("slope",) if slope == GIVEN else tuple(f"q{i}" for i in range(count))
+    outs = (SPIKES, *dynamics.states)
 
     def joint(cotangents: Sequence[Tensor], values: Sequence[Tensor], q: Sequence[Tensor]) -> Any:
         def step(*values: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -109,14 +111,15 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     with ThreadPoolExecutor(1) as thread:
         graph = thread.submit(trace).result()
     placeholders: list[torch.fx.Node] = [node for node in graph.nodes if node.op == "placeholder"]
-    for node, name in zip(placeholders, (*(f"g_{o}" for o in outs), *names, *extra), strict=True):
+    called = (*(f"g_{out}" for out in outs), *(f"s_{name}" for name in names), *extra)
+    for node, name in zip(placeholders, called, strict=True):
         node.meta["name"] = name
     (output,) = (node for node in graph.nodes if node.op == "output")
     flat = list(torch.utils._pytree.tree_leaves(output.args[0], is_leaf=lambda a: a is None))
     kept = len(flat) - len(outs) - len(names)
     states = dict(zip(dynamics.states, flat[1 : len(outs)], strict=True))
     overdrive, *others = flat[len(outs) : len(outs) + kept]
-    saved = {f"u{i}": node for i, node in enumerate(others)}
+    saved = {f"_u{i}": node for i, node in enumerate(others)}
     gradients = dict(zip(names, flat[-len(names) :], strict=True))
     return Derived(flat[0], states, saved, overdrive, gradients)
 

@@ -14,7 +14,7 @@ from .. import surrogate
 from .._torch import is_batched
 from ..surrogate import no_surrogate
 from . import memory
-from .derive import GIVEN, derive
+from .derive import FEEDBACK, GIVEN, INPUT, SPIKES, derive
 from .feedback import feedback
 from .kernels import OVERDRIVE, Spec, backward
 
@@ -99,12 +99,12 @@ def _own(spec: Spec) -> tuple[str, ...]:
 @cache
 def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Forward:
     dynamics = spec.dynamics
-    names = ("x", *dynamics.states, *dynamics.parameters, "weight", "bias")
+    names = (INPUT, *dynamics.states, *dynamics.parameters, "weight", "bias")
     needs = {name for name, needed in zip(names, need, strict=False) if needed}
     back = replace(
         spec,
-        wanted=frozenset(needs & {"x", *dynamics.parameters}),
-        given=frozenset({"out", *_own(spec)}),
+        wanted=frozenset(needs & {INPUT, *dynamics.parameters}),
+        given=frozenset({SPIKES, *_own(spec)}),
     )
     # The trace of the spikes is that of the first state of a recurrent neuron.
     first = dynamics.states[0] if dynamics.recurrent else None
@@ -116,10 +116,10 @@ def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Fo
     if first and first in saved and first not in firsts:
         firsts = (first, *firsts)
     stores = (saved - {first}) | set(traced)
-    inputs = ("x",) if read and "x" in read.inputs else ()
+    inputs = (INPUT,) if read and INPUT in read.inputs else ()
     return _Forward(
         replace(spec, stores=frozenset(stores)),
-        ("out", *sorted(stores)),
+        (SPIKES, *sorted(stores)),
         (*sorted(saved), *inputs),
         firsts,
         back,
@@ -148,21 +148,21 @@ class _Fused(torch.autograd.Function):
         states, parameters, weights = scan.split(tensors)
         plan = _forward(scan.spec, scan.traced, ctx.needs_input_grad[1:])
         traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
-        timed = {"x_": x, **{f"to_{name}": trace for name, trace in traces.items()}}
+        timed = {f"in_{INPUT}": x, **{f"to_{name}": trace for name, trace in traces.items()}}
         names = scan.spec.dynamics.states
         kept, initial = _kept(scan, dict(zip(names, states, strict=True)))
         if scan.spec.dynamics.recurrent:
-            traces[names[0]] = traces["out"]
+            traces[names[0]] = traces[SPIKES]
         if scan.spec.dense:
             spikes = kept[f"at_{names[0]}"]
-            timed["feedback_"] = x.new_empty(scan.shape)
+            timed[f"in_{FEEDBACK}"] = x.new_empty(scan.shape)
         run = scan.run(
             plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
         )
         if scan.spec.dense:
             product = feedback(scan.recurrent, weights, scan.shape)
             for t in range(scan.num_steps):
-                product.forward(spikes, timed["feedback_"])
+                product.forward(spikes, timed[f"in_{FEEDBACK}"])
                 run.take(t, 1)
         else:
             run.take(0, scan.num_steps)
@@ -176,12 +176,12 @@ class _Fused(torch.autograd.Function):
                 )
                 if name in plan.firsts
             }
-            saved = [x if name == "x" else traces[name] for name in plan.saves]
+            saved = [x if name == INPUT else traces[name] for name in plan.saves]
             ctx.save_for_backward(*parameters, *first.values(), *saved, *weights)
         if scan.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
             recurrent = [kept[f"at_{names[0]}"]] if scan.spec.dynamics.recurrent else []
-            ctx.mark_non_differentiable(traces["out"], *recurrent)
-        return traces["out"], *(traces[name] for name in scan.traced), *kept.values()
+            ctx.mark_non_differentiable(traces[SPIKES], *recurrent)
+        return traces[SPIKES], *(traces[name] for name in scan.traced), *kept.values()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -197,24 +197,26 @@ class _Fused(torch.autograd.Function):
         parameters, weights = tensors[:a], tensors[c:]
         first = dict(zip(plan.firsts, tensors[a:b], strict=True))
         saved = dict(zip(plan.saves, tensors[b:c], strict=True))
-        outputs = ("out", *scan.traced)
+        outputs = (SPIKES, *scan.traced)
         given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
         spec = _backward(plan.backward, given=frozenset(given), static=scan.static)
         body = backward(spec)
         timed = {f"to_{name}": saved[name] for name in body.news}
         timed |= {f"gr_{name}": grad for name, grad in given.items()}
-        timed |= {"x_": saved["x"]} if "x" in body.inputs else {}
+        timed |= {f"in_{INPUT}": saved[INPUT]} if INPUT in body.inputs else {}
         like = next(each for each in (*saved.values(), *grads) if each is not None)
         values: tuple[float, ...] = ()
         if spec.slope == GIVEN:
-            timed["slopes_"] = scan.spike_grad.slope(saved[OVERDRIVE])
+            timed["slopes"] = scan.spike_grad.slope(saved[OVERDRIVE])
         elif spec.slope is not None:
             values = scan.spike_grad.parameters
-        if "x" in spec.wanted:
+        if INPUT in spec.wanted:
             shape = scan.shape if spec.static else scan.over_time
-            timed["to_x"] = like.new_zeros(shape) if spec.static else memory.empty(shape, like)
+            timed[f"to_{INPUT}"] = (
+                like.new_zeros(shape) if spec.static else memory.empty(shape, like)
+            )
         if spec.dense:
-            timed["to_feedback"] = memory.empty(scan.over_time, like)
+            timed[f"to_{FEEDBACK}"] = memory.empty(scan.over_time, like)
         size, names = scan.shape.numel(), dynamics.states
         finals = {
             n: like.new_zeros(size) if g is None else g.reshape(-1)
@@ -229,7 +231,7 @@ class _Fused(torch.autograd.Function):
         d_weights: list[Tensor | None] = [None for _ in weights]
         if spec.dense:
             product = feedback(scan.recurrent, weights, scan.shape)
-            d_feedback = timed["to_feedback"]
+            d_feedback = timed[f"to_{FEEDBACK}"]
             for t in reversed(range(scan.num_steps)):
                 run.take(t, 1)
                 product.backward(d_feedback[t], kept[f"at_{names[0]}"])
@@ -242,7 +244,7 @@ class _Fused(torch.autograd.Function):
         learnt = dict(zip(spec.learns, run.summed(), strict=True))
         return (
             None,
-            timed.get("to_x"),
+            timed.get(f"to_{INPUT}"),
             *(state.view(-1) for state in kept.values()),
             *(learnt.get(name) for name in dynamics.parameters),
             *d_weights,

@@ -23,9 +23,9 @@ import torch
 from .. import dynamics, surrogate
 from ..dynamics import Dynamics
 from . import store
-from .derive import GIVEN, Derived, Writer, derive
+from .derive import GIVEN, INPUT, SPIKES, Derived, Writer, derive
 
-OVERDRIVE = "overdrive"
+OVERDRIVE = "_overdrive"
 """What is stored where slopes are worked out outside a kernel."""
 
 
@@ -47,7 +47,7 @@ class Spec:
     count: int = 0
     """Number of the surrogate's parameters."""
     given: frozenset[str] = frozenset()
-    """Outputs that have a gradient: ``out`` and states."""
+    """Outputs that have a gradient: spikes and states."""
     wanted: frozenset[str] = frozenset()
     """Inputs and parameters whose gradient is asked for."""
     static: bool = False
@@ -84,9 +84,10 @@ def _forward(spec: Spec) -> Forward:
     saved = {**step.saved, OVERDRIVE: step.overdrive}
     stored = {**step.states, **saved}
     stores = [f"to_{s}[n] = {writer.text(stored[s])}" for s in stored if s in spec.stores]
-    loads = [f"{s} = at_{s}[n]" for s in spec.dynamics.states if s in writer.read]
-    loads += [f"{i} = {i}_[n]" for i in spec.dynamics.inputs if i in writer.read]
-    writes = [f"to_out[n] = {spikes}", *(f"at_{s}[n] = {text}" for s, text in results.items())]
+    of, read = spec.dynamics, writer.read
+    loads = [f"s_{s} = at_{s}[n]" for s in of.states if f"s_{s}" in read]
+    loads += [f"s_{i} = in_{i}[n]" for i in of.inputs if f"s_{i}" in read]
+    writes = [f"to_{SPIKES}[n] = {spikes}", *(f"at_{s}[n] = {text}" for s, text in results.items())]
     return Forward((*loads, *writer.lines, *writes, *stores), tuple(saved))
 
 
@@ -107,31 +108,31 @@ def _backward(spec: Spec) -> Backward:
     saved = {**step.states, **step.saved}
     if of.recurrent:  # spikes are cheap to work out again, and differentiated on the way
         saved.pop(of.states[0])
-    absent = [] if "out" in spec.given else ["g_out"]
+    absent = [] if SPIKES in spec.given else [f"g_{SPIKES}"]
     writer = Writer({node: f"new_{name}" for name, node in saved.items()}, absent)
     names = [*of.inputs, *of.states, *spec.learns]
-    asked = [n for n in names if n != "x" or "x" in spec.wanted]
+    asked = [n for n in names if n != INPUT or INPUT in spec.wanted]
     if spec.dense and of.recurrent:
         asked.remove(of.states[0])  # the product gives that gradient
     results = {name: writer.text(step.gradients[name]) for name in asked}
     read = writer.read
     news = tuple(name for name in saved if f"new_{name}" in read)
-    olds = tuple(name for name in of.states if name in read)
-    inputs = tuple(name for name in of.inputs if name in read)
+    olds = tuple(name for name in of.states if f"s_{name}" in read)
+    inputs = tuple(name for name in of.inputs if f"s_{name}" in read)
     loads = [f"new_{name} = to_{name}[n]" for name in news]
-    loads += [f"{name} = old_{name}[n]" for name in olds]
-    loads += [f"{name} = {name}_[n]" for name in inputs]
-    loads += ["g_out = gr_out[n]"] if "out" in spec.given else []
+    loads += [f"s_{name} = old_{name}[n]" for name in olds]
+    loads += [f"s_{name} = in_{name}[n]" for name in inputs]
+    loads += [f"g_{SPIKES} = gr_{SPIKES}[n]"] if SPIKES in spec.given else []
     for name in of.states:
         more = f" + gr_{name}[n]" if name in spec.given else ""
         loads += [f"g_{name} = at_{name}[n]{more}"]
-    loads += ["slopes = slopes_[n]"] if "slopes" in read else []
+    loads += ["slope = slopes[n]"] if "slope" in read else []
     writes = []
     for name, text in results.items():
         if name in of.states:
             writes += [f"at_{name}[n] = {text}"]
-        elif name == "x":
-            writes += [f"to_x[n] {'+=' if spec.static else '='} {text}"]
+        elif name == INPUT:
+            writes += [f"to_{INPUT}[n] {'+=' if spec.static else '='} {text}"]
         elif name in of.inputs:
             writes += [f"to_{name}[n] = {text}"]
         else:
@@ -194,15 +195,15 @@ def arrays(spec: Spec, back: bool) -> dict[str, tuple[str, ...]]:
     if not back:
         names = (*step.states, *forward(spec).saved)
         stores = tuple(f"to_{s}" for s in names if s in spec.stores)
-        inputs = tuple(f"{i}_" for i in step.inputs)
-        return {"timed": (*inputs, "to_out", *stores), "before": (), "kept": at, "sums": ()}
+        inputs = tuple(f"in_{i}" for i in step.inputs)
+        return {"timed": (*inputs, f"to_{SPIKES}", *stores), "before": (), "kept": at, "sums": ()}
     body = backward(spec)
     timed = [f"to_{name}" for name in body.news]
     timed += [f"to_{name}" for name in step.inputs[1:]]
-    timed += [f"gr_{s}" for s in ("out", *step.states) if s in spec.given]
-    timed += [f"{name}_" for name in body.inputs]
-    timed += ["slopes_"] if spec.slope == GIVEN else []
-    timed += ["to_x"] if "x" in spec.wanted else []
+    timed += [f"gr_{s}" for s in (SPIKES, *step.states) if s in spec.given]
+    timed += [f"in_{name}" for name in body.inputs]
+    timed += ["slopes"] if spec.slope == GIVEN else []
+    timed += [f"to_{INPUT}"] if INPUT in spec.wanted else []
     before = tuple(f"old_{s}" for s in body.olds)
     sums = tuple(f"sum_{p}" for p in spec.learns)
     return {"timed": tuple(timed), "before": before, "kept": at, "sums": sums}
@@ -259,35 +260,37 @@ def source(spec: Spec, back: bool, cache: bool) -> str:
     """Return the text of the module that holds a kernel, ``scan``."""
     kinds, names = arrays(spec, back), spec.dynamics.parameters
     body = (backward if back else forward)(spec).lines
-    loads = [f"{p} = p_{p}[n]" for p in names if p in spec.vectors]
+    loads = [f"s_{p} = p_{p}[n]" for p in names if p in spec.vectors]
     scalars = [f"q{i}" for i in range(spec.count)] if back else []
-    parameters = [f"p_{p}" if p in spec.vectors else p for p in names]
+    parameters = [f"p_{p}" if p in spec.vectors else f"s_{p}" for p in names]
     every = [*kinds["timed"], *kinds["before"], *kinds["kept"], *kinds["sums"]]
     arguments = [
-        *(f"all_{a}, {a}_t" for a in kinds["timed"]),
-        *(f"all_{a}, {a}_t, {a}_first" for a in kinds["before"]),
-        *(f"all_{a}, {a}_first" for a in kinds["kept"]),
-        *(f"{a}_out" for a in kinds["sums"]),
-        *(f"all_{p}" for p in names),
+        *(f"all_{a}, stride_{a}" for a in kinds["timed"]),
+        *(f"all_{a}, stride_{a}, first_{a}" for a in kinds["before"]),
+        *(f"all_{a}, first_{a}" for a in kinds["kept"]),
+        *(f"result_{a}" for a in kinds["sums"]),
+        *(f"all_p_{p}" for p in names),
         *scalars,
         "begin, steps, N, size, first, last",
     ]
     begin = [f"{a} = all_{a}[start:stop]" for a in kinds["kept"]]
-    begin += [f"{a}[:] = {a}_first[start:stop]" for a in kinds["kept"]]
-    begin += [f"p_{p} = all_{p}[low:high]" for p in names if p in spec.vectors]
-    begin += [f"{p} = all_{p}[0]" for p in names if p not in spec.vectors]
-    begin += [f"{a} = {a}_buffer[: high - low]" for a in kinds["sums"]]
+    begin += [f"{a}[:] = first_{a}[start:stop]" for a in kinds["kept"]]
+    begin += [f"p_{p} = all_p_{p}[low:high]" for p in names if p in spec.vectors]
+    begin += [f"s_{p} = all_p_{p}[0]" for p in names if p not in spec.vectors]
+    begin += [f"{a} = buffer_{a}[: high - low]" for a in kinds["sums"]]
     begin += [f"{a}[:] = ZERO" for a in kinds["sums"]]
-    views = [f"{a} = all_{a}[t * {a}_t + start : t * {a}_t + stop]" for a in kinds["timed"]]
+    views = [
+        f"{a} = all_{a}[t * stride_{a} + start : t * stride_{a} + stop]" for a in kinds["timed"]
+    ]
     for a in kinds["before"]:
-        earlier = f"all_{a}[(t - 1) * {a}_t + start : (t - 1) * {a}_t + stop]"
-        views += [f"{a} = {earlier} if t > 0 else {a}_first[start:stop]"]
+        earlier = f"all_{a}[(t - 1) * stride_{a} + start : (t - 1) * stride_{a} + stop]"
+        views += [f"{a} = {earlier} if t > 0 else first_{a}[start:stop]"]
     end = []
     for a in kinds["sums"]:
         if a.removeprefix("sum_") in spec.vectors:
-            end += [f"{a}_out[low:high] += {a}"]
+            end += [f"result_{a}[low:high] += {a}"]
         else:
-            end += [f"{a}_out[0] += total({a})"]
+            end += [f"result_{a}[0] += total({a})"]
     return _TEMPLATE.format(
         dtype=spec.dtype,
         cache=cache,
@@ -296,7 +299,7 @@ def source(spec: Spec, back: bool, cache: bool) -> str:
         arguments=", ".join(arguments),
         body=indent("\n".join([*loads, *body]), " " * 8),
         buffers=indent(
-            "\n".join(f"{a}_buffer = np.empty(size, F)" for a in kinds["sums"]), " " * 4
+            "\n".join(f"buffer_{a} = np.empty(size, F)" for a in kinds["sums"]), " " * 4
         ),
         begin=indent("\n".join(begin), " " * 8),
         t="begin + steps - 1 - i" if back else "begin + i",

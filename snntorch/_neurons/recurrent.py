@@ -107,8 +107,9 @@ class RecurrentLIF(LIF):
             return None, ()
         return self.recurrent, tuple(self.recurrent.parameters())
 
-    def _snn_values(self) -> States:
-        return super()._snn_values() if self._snn_by_layer else (*super()._snn_values(), self.V)
+    def _snn_model_parameters(self) -> States:
+        values = self._snn_values()
+        return values if self._snn_by_layer else (*values, self.V)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "V" and type(value) is Tensor and "recurrent" in self._modules:

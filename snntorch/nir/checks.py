@@ -32,6 +32,9 @@ def refusal(layer: nn.Module) -> str | None:
     if cls not in known and not isinstance(layer, (Last, *VANISHING)):
         names = ", ".join(each.__name__ for each in known)
         return f"has no counterpart in NIR; exported are {names}, and classes in module_map"
+    if isinstance(layer, SpikingNeuron) and (layer.refractory or layer._snn_feedback):
+        option = "refractory" if layer.refractory else "recurrent"
+        return f"is made with {option}, which no node can express"
     if names := ", ".join(overridden(layer)):
         return f"overrides {names} of {cls.__name__}, which no node can express"
     return None

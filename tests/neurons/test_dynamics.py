@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from snntorch import dynamics, surrogate
-from snntorch._engine.derive import Unsupported, derive
+from snntorch._engine.derive import INPUT, SPIKES, Unsupported, derive
 from snntorch._engine.kernels import Spec, backward, forward
 
 MODELS = {name: m for name, m in vars(dynamics).items() if isinstance(m, dynamics.Model)}
@@ -59,7 +59,7 @@ def test_what_is_derived_equals_autograd(name, reset, late, above):
     values = dict(zip(names, rng.uniform(0.2, 0.9, len(names)), strict=True))
     values["mem"], values["threshold"] = (0.9, 0.4) if above else (0.2, 0.7)
     cotangents = dict(
-        zip(("out", *step.states), rng.normal(size=1 + len(step.states)), strict=True)
+        zip((SPIKES, *step.states), rng.normal(size=1 + len(step.states)), strict=True)
     )
     # Autograd, through the step as neurons take it.
     tensors = {
@@ -73,12 +73,12 @@ def test_what_is_derived_equals_autograd(name, reset, late, above):
     want = torch.autograd.grad(total, tensors.values(), allow_unused=True)
     # The text of the kernels.
     spec = Spec("float64", step, frozenset(), frozenset((*step.states, *forward_saved(step))))
-    to = {f"to_{n}": 0.0 for n in ("out", *step.states, *forward_saved(step))}
-    inputs = {f"{n}_": values[n] for n in step.inputs}
+    to = {f"to_{n}": 0.0 for n in (SPIKES, *step.states, *forward_saved(step))}
+    inputs = {f"in_{n}": values[n] for n in step.inputs}
     at = {f"at_{n}": values[n] for n in step.states}
-    parameters = {n: values[n] for n in step.parameters}
+    parameters = {f"s_{n}": values[n] for n in step.parameters}
     found = run(forward(spec).lines, {**to, **inputs, **at}, parameters)
-    for state, out in zip(("to_out", *(f"at_{n}" for n in step.states)), outs, strict=True):
+    for state, out in zip((f"to_{SPIKES}", *(f"at_{n}" for n in step.states)), outs, strict=True):
         assert found[state] == out.item()
     spec = Spec(
         "float64",
@@ -87,11 +87,13 @@ def test_what_is_derived_equals_autograd(name, reset, late, above):
         slope=surrogate.ATan.slope,
         count=1,
         given=frozenset(cotangents),
-        wanted=frozenset(("x", *step.parameters)),
+        wanted=frozenset((INPUT, *step.parameters)),
     )
     body = backward(spec)
     given = {f"to_{n}": found[f"to_{n}"] for n in body.news}
-    given |= {f"old_{n}": values[n] for n in body.olds} | {f"{n}_": values[n] for n in body.inputs}
+    given |= {f"old_{n}": values[n] for n in body.olds} | {
+        f"in_{n}": values[n] for n in body.inputs
+    }
     given |= {f"gr_{n}": g for n, g in cotangents.items()} | {f"at_{n}": 0.0 for n in step.states}
     given |= {f"to_{n}": 0.0 for n in step.inputs} | {f"sum_{n}": 0.0 for n in step.parameters}
     got = run(body.lines, given, {**parameters, "q0": 1.7})
@@ -111,10 +113,12 @@ def forward_saved(step):
 def test_backward_reads_no_more_than_it_needs():
     step = dynamics.LEAKY.dynamics("subtract", True)
     spec = Spec("float32", step, frozenset(), slope=surrogate.ATan.slope, count=1)
-    body = backward(Spec(**{**vars(spec), "given": frozenset({"out"}), "wanted": frozenset("x")}))
+    body = backward(
+        Spec(**{**vars(spec), "given": frozenset({SPIKES}), "wanted": frozenset({INPUT})})
+    )
     assert (body.news, body.olds, body.inputs) == (("mem",), (), ())
-    wanted = frozenset({"x", "beta"})
-    body = backward(Spec(**{**vars(spec), "given": frozenset({"out"}), "wanted": wanted}))
+    wanted = frozenset({INPUT, "beta"})
+    body = backward(Spec(**{**vars(spec), "given": frozenset({SPIKES}), "wanted": wanted}))
     assert (body.news, body.olds, body.inputs) == (("mem",), ("mem",), ())
 
 
@@ -123,7 +127,7 @@ def test_operations_that_kernels_do_not_have_are_named():
         mem = torch.special.i0(beta * mem + x)
         return spike(mem - 1), mem
 
-    odd = dynamics.Dynamics(step, ("x",), ("mem",), ("beta",))
+    odd = dynamics.Dynamics(step, ("_x",), ("mem",), ("beta",))
     with pytest.raises(Unsupported, match="kernels do not have i0"):
         forward(Spec("float32", odd, frozenset()))
 
@@ -138,4 +142,4 @@ def test_a_step_is_derived_whatever_mode_is_on():
     for mode in (hooks, torch.inference_mode(), torch.no_grad()):
         derive.cache_clear()
         with mode:
-            assert derived() == {"x", *step.states, *step.parameters}
+            assert derived() == {INPUT, *step.states, *step.parameters}
