@@ -1,4 +1,4 @@
-"""Checks of arguments, which name the argument, its value and what is accepted."""
+"""Checks of arguments. Errors name the argument, its value and what is accepted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_count(name: str, value: Any, least: int) -> int:
 
 
 def check_share(name: str, value: float) -> float:
-    """Return a share of the time steps, or raise ValueError."""
+    """Return a fraction of the time steps, or raise ValueError."""
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}; expected a share of the steps, from 0 to 1")
+        raise ValueError(f"{name} is {value}; expected a fraction of the steps, from 0 to 1")
     return value

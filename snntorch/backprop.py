@@ -1,4 +1,4 @@
-"""Training loops: one call shows a network all batches of a data loader, once, and updates it."""
+"""Training loops: one call trains a network for one epoch, on every batch of a data loader."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ def BPTT(
         the criterion takes
     :param optimizer: optimizer of the network's parameters
     :param criterion: any function of the output ``[T, B, ...]`` and the targets that returns one
-        number. The output is the spikes; for one whose ``__name__`` ends in ``membrane_loss``, as
-        :class:`~snntorch.functional.loss.mse_membrane_loss`, the membrane potentials
+        number. The output is the spikes; for a criterion whose ``__name__`` ends in
+        ``membrane_loss``, such as :class:`~snntorch.functional.loss.mse_membrane_loss`, it is the
+        membrane potentials
     :param num_steps: number :math:`T` of time steps, for data that do not vary in time only
     :param time_var: whether the data have a time axis; False for batches ``[B, ...]``, each shown
         at every step; default True
@@ -68,8 +69,8 @@ def BPTT(
         :class:`~snntorch.functional.reg.l1_rate_sparsity`; default False, none
     :param device: where the network, the data and the targets are moved to; default ``"cpu"``
     :param progress: show a progress bar; default False
-    :returns: the loss, averaged over the batches, without a graph; of the shape of one loss
-    :raises TypeError: an argument, a batch or a loss of another type
+    :returns: the loss, averaged over the batches and detached, in the shape of one loss
+    :raises TypeError: an argument, a batch or a loss has the wrong type
     :raises ValueError: ``num_steps`` missing, or given for data that have a time axis; no batches;
         no membrane potentials for a criterion that needs them (build the last neuron with
         ``output=True``); a loss of more than one number
@@ -98,18 +99,33 @@ def TBPTT(
     r"""Train for one epoch by truncated backpropagation through time.
 
     A sequence is cut into parts of :math:`K` time steps, the last of which may be shorter. Each
-    part goes on from the states at the end of the one before, cut from their graph, and makes an
-    update with the gradient of its own loss. The loss of a batch is the average over its parts by
-    their lengths,
+    part continues from the detached final states of the one before, and makes one update with the
+    gradient of its loss. The loss of a batch is the average over its parts, weighted by their
+    lengths,
 
     .. math:: \mathcal{L} = \frac{1}{T} \sum_i T_i \mathcal{L}_i , \qquad \sum_i T_i = T .
 
-    The other arguments, the result and the errors are those of :func:`BPTT`; the criterion and the
-    regularization see one part at a time, and targets that vary in time are cut alike.
+    The criterion and the regularization see one part at a time, and targets that vary in time are
+    cut in the same way.
 
+    :param net: network that takes one time step ``[B, ...]`` at each call, see :func:`BPTT`
+    :param dataloader: batches of data ``[T, B, ...]`` and targets
+    :param optimizer: optimizer of the network's parameters
+    :param criterion: function of the output ``[K, B, ...]`` and the targets that returns one
+        number, see :func:`BPTT`
+    :param num_steps: number :math:`T` of time steps, for data that do not vary in time only
+    :param time_var: whether the data have a time axis; default True
+    :param time_first: whether that axis comes first; default True
+    :param regularization: function of the output spikes ``[K, B, ...]``; default False, none
+    :param device: where the network, the data and the targets are moved to; default ``"cpu"``
     :param K: number of time steps between updates; default 1
-    :raises TypeError: ``K`` is no integer
-    :raises ValueError: ``K`` is less than 1, or more than ``num_steps``
+    :param progress: show a progress bar; default False
+    :returns: the loss, averaged over the batches and detached, in the shape of one loss
+    :raises TypeError: as :func:`BPTT`, or ``K`` is not an integer
+    :raises ValueError: as :func:`BPTT`, or ``K`` is less than 1, or more than ``num_steps``
+
+    Source: R. J. Williams, J. Peng, "An Efficient Gradient-Based Algorithm for On-Line Training of
+    Recurrent Network Trajectories", Neural Computation 2 (1990) 490-501.
     """
     setup, time = (net, dataloader, optimizer, criterion), (num_steps, time_var, time_first)
     return _epoch(*setup, *time, regularization, device, check_count("K", K, 1), progress)
@@ -130,18 +146,31 @@ def RTRL(
 ) -> Tensor:
     """Train for one epoch with an update at every time step: :func:`TBPTT` with ``K=1``.
 
-    This is not real-time recurrent learning, whose name it has from release 1.0.0: no influence of
-    the parameters is carried forward through the states, so the gradient of a step knows nothing
-    of the steps before it.
+    The name is that of release 1.0.0, but this is not real-time recurrent learning: the influence
+    of the parameters is not carried forward through the states, so the gradient of a step ignores
+    all earlier steps.
 
-    The arguments, the result and the errors are those of :func:`BPTT`.
+    :param net: network that takes one time step ``[B, ...]`` at each call, see :func:`BPTT`
+    :param dataloader: batches of data ``[T, B, ...]`` and targets
+    :param optimizer: optimizer of the network's parameters
+    :param criterion: function of the output ``[1, B, ...]`` and the targets that returns one
+        number, see :func:`BPTT`
+    :param num_steps: number :math:`T` of time steps, for data that do not vary in time only
+    :param time_var: whether the data have a time axis; default True
+    :param time_first: whether that axis comes first; default True
+    :param regularization: function of the output spikes ``[1, B, ...]``; default False, none
+    :param device: where the network, the data and the targets are moved to; default ``"cpu"``
+    :param progress: show a progress bar; default False
+    :returns: the loss, averaged over the batches and detached, in the shape of one loss
+    :raises TypeError: as :func:`BPTT`
+    :raises ValueError: as :func:`BPTT`
     """
     setup, time = (net, dataloader, optimizer, criterion), (num_steps, time_var, time_first)
     return _epoch(*setup, *time, regularization, device, 1, progress)
 
 
 def _shown(num_steps: int | bool, time_var: bool, K: int | None) -> int:
-    """Return for how many steps each sample is shown, or 0 where the data have a time axis."""
+    """Return the number of steps for which each sample is shown; 0 if the data have a time axis."""
     if time_var:
         if num_steps:
             raise ValueError(
@@ -170,7 +199,7 @@ def _on_device(batch: Any, device: torch.device | str) -> tuple[Tensor, Tensor]:
 def _loss(
     out: Any, targets: Tensor, criterion: Criterion, regularization: Regularization
 ) -> Tensor:
-    """Return the loss of what the network gave over time."""
+    """Return the loss of the network's output over time."""
     spikes, *states = out if isinstance(out, tuple | list) else (out,)
     observed, name = spikes, getattr(criterion, "__name__", "")
     if name.endswith("membrane_loss"):
@@ -208,7 +237,9 @@ def _epoch(
     """Update a network after every ``K`` steps of each batch; with None, after all of them."""
     check_net(net)
     if not hasattr(optimizer, "zero_grad") or not hasattr(optimizer, "step"):
-        raise TypeError(f"optimizer={optimizer!r} is none; pass for example torch.optim.Adam")
+        raise TypeError(
+            f"optimizer={optimizer!r} is not an optimizer; pass for example torch.optim.Adam"
+        )
     shown = _shown(num_steps, time_var, K)
     for name, given in ("criterion", criterion), ("regularization", regularization or criterion):
         if not callable(given):

@@ -1,14 +1,13 @@
 """Networks for the IPUs of Graphcore, which poptorch trains.
 
 poptorch records what a model's forward pass does, loss and all, and differentiates the record
-itself. So the backward of an autograd function plays no part, nobody can look at a value, and no
-buffer may be assigned. While the form for IPUs is on,
+itself. The backward pass of an autograd function is therefore ignored, values cannot be read, and
+buffers cannot be assigned. While the form for IPUs is on,
 
-- spikes and quantised states carry their gradient in ordinary arithmetic, with ``detach``;
-- losses leave out the checks that look at values;
-- no compiled kernel takes part, and :func:`snntorch.unroll` writes out its time steps;
-- neurons are made with :func:`~snntorch.surrogate.straight_through_estimator` where no
-  ``spike_grad`` is given.
+- spikes and quantized states carry their gradient in ordinary arithmetic, with ``detach``;
+- losses skip the checks that read values;
+- compiled kernels are not used, and :func:`snntorch.unroll` writes out its time steps;
+- neurons built without a ``spike_grad`` get :func:`~snntorch.surrogate.straight_through_estimator`.
 
 It is on
 
@@ -16,8 +15,8 @@ It is on
 - after :func:`enable`, and inside :func:`enabled`;
 - always, in the distribution ``snntorch-ipu``.
 
-Values are those of the other form, and so are gradients, up to the order of sums. The derivative of
-a spike is zero where the membrane is infinite.
+Values and gradients equal those of the ordinary form, up to the order of sums. The derivative of a
+spike is zero where the membrane is infinite.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def enable(on: bool = True) -> None:
 
     Call it before the network is made: the default surrogate is chosen then.
 
-    :param on: whether it is to be on; default True
+    :param on: True to turn it on, False to turn it off; default True
     """
     global _on
     _on = on
@@ -50,7 +49,7 @@ def enable(on: bool = True) -> None:
 def enabled(on: bool = True) -> Iterator[None]:
     """Turn the form for IPUs on or off inside a ``with`` block, in this thread.
 
-    :param on: whether it is to be on; default True
+    :param on: True to turn it on, False to turn it off; default True
     """
     token = _here.set(on)
     try:
@@ -62,8 +61,8 @@ def enabled(on: bool = True) -> Iterator[None]:
 def is_enabled() -> bool:
     """Tell whether the form for IPUs is on.
 
-    :returns: what :func:`enabled` says here; else True after :func:`enable`, in the distribution
-        ``snntorch-ipu``, and while poptorch records a model
+    :returns: inside :func:`enabled`, the value that it set; otherwise True after :func:`enable`, in
+        the distribution ``snntorch-ipu``, and while poptorch records a model
     """
     here = _here.get()
     if here is not None:

@@ -1,4 +1,4 @@
-"""Events that an event camera would send while it looks at images: simulated, not recorded."""
+"""Simulated recordings of images by an event camera."""
 
 import math
 from typing import Any
@@ -13,17 +13,17 @@ __all__ = ["path", "simulate"]
 
 
 def path(num_steps: int, amplitude: float = 3.0) -> Tensor:
-    r"""Return where the image stands at each time step of three micro-saccades.
+    r"""Return the position of the image at each time step of three micro-saccades.
 
-    The eye goes around an isosceles triangle, a side in a third of the time, and rests for a
-    moment at each corner: from corner :math:`a` to corner :math:`b` it is at
+    The image moves along the three sides of an isosceles triangle, each in a third of the time, and
+    slows down at each corner. From corner :math:`a` to corner :math:`b` the position is
 
     .. math:: a + \frac{1 - \cos(\pi s)}{2} (b - a) , \qquad 0 \le s \le 1 .
 
-    :param num_steps: number of time steps T; there is one position more, the one at the start
+    :param num_steps: number of time steps T; the start adds one position
     :param amplitude: half of the triangle's width and height in pixels. Default: ``3.0``
     :returns: rows and columns, shape [T + 1, 2].
-    :raises TypeError: if ``num_steps`` is no integer.
+    :raises TypeError: if ``num_steps`` is not an integer.
     :raises ValueError: if ``num_steps`` is less than 3, or ``amplitude`` is not finite.
     """
     num_steps = check_count("num_steps", num_steps, 3)
@@ -51,7 +51,8 @@ def simulate(
     r"""Turn images into the events of a camera that makes three micro-saccades in front of them.
 
     The events are simulated. They resemble N-MNIST, for which a camera was moved in front of a
-    screen, and stand in where it cannot be had; results on them are no results on N-MNIST.
+    screen, and are a substitute where N-MNIST is unavailable: do not report results on them as
+    results on N-MNIST.
 
     The image moves along :func:`path`, interpolated between pixels, and a pixel compares the
     logarithm of its brightness with the level :math:`\ell` at its last event:
@@ -61,25 +62,25 @@ def simulate(
         n_t = \operatorname{trunc}\left( \frac{\ln(x_t + 0.1) - \ell_{t-1}}{\theta} \right) ,
         \qquad \ell_t = \ell_{t-1} + n_t \theta .
 
-    It sends :math:`|n_t|` events, "on" for brighter and "off" for darker.
+    Here :math:`\theta` is the pixel's threshold. The pixel sends :math:`|n_t|` events, "on" if it
+    became brighter and "off" if it became darker.
 
     :param images: brightness from 0 to 1, shape [B, H, W] or [B, 1, H, W]; integers and booleans
         are cast
     :param num_steps: number of time steps T, of 1 ms each if a saccade takes 100 ms.
         Default: ``300``
-    :param size: height and width of the camera; the image stands in the middle.
-        Default: ``(34, 34)``
+    :param size: height and width of the camera; the image is centered. Default: ``(34, 34)``
     :param amplitude: how far the image moves to each side in pixels. Default: ``3.0``
     :param threshold: change :math:`\theta` of the logarithm that makes an event. Default: ``0.45``
     :param mismatch: standard deviation of the pixels' thresholds, drawn for each sample, relative
         to ``threshold``. Default: ``0.1``
-    :param noise: probability that a pixel sends an event of no cause in a step, "on" or "off" with
-        equal probability. Default: ``1e-4``
+    :param noise: probability that a pixel sends a random event in a step, "on" or "off" with equal
+        probability. Default: ``1e-4``
     :param generator: source of the random numbers, on the device of the images. Default: ``None``,
         for the global one
-    :returns: number of events, shape [T, B, 2, height, width]; "off" first, as in frames made by
-        tonic. On the device of the images and in their floating type.
-    :raises TypeError: if the images are no real tensor, or ``num_steps`` is no integer.
+    :returns: number of events, shape [T, B, 2, height, width]; "off" comes first, as in frames made
+        by tonic. They have the device and the floating-point type of the images.
+    :raises TypeError: if the images are not a real tensor, or ``num_steps`` is not an integer.
     :raises ValueError: if the images have another shape or values outside of [0, 1], a number is
         out of its range, or ``num_steps`` is less than 3.
 
@@ -110,7 +111,8 @@ def simulate(
         raise ValueError(f"size is {size!r}; expected the height and the width of the camera.")
     size = (check_count("size", size[0], 1), check_count("size", size[1], 1))
     dtype = images.dtype
-    images = images.float() if images.element_size() < 4 else images  # places need the digits
+    # Half precision is too coarse for positions between pixels.
+    images = images.float() if images.element_size() < 4 else images
     way = path(num_steps, amplitude).to(images)
     rows, columns = (_shifts(way[:, axis], images.shape[1 + axis], size[axis]) for axis in (0, 1))
     events = images.new_zeros(num_steps, len(images), 2, *size, dtype=dtype)
@@ -120,7 +122,7 @@ def simulate(
         "dtype": images.dtype,
     }
     pixels = (len(images), *size)
-    # A threshold near zero would make a pixel that never stops.
+    # A threshold near zero would make a pixel fire without end.
     each = threshold * (1 + mismatch * torch.randn(pixels, **random)).clamp(min=0.2)
     level = _see(images, rows[0], columns[0])
     for t in range(num_steps):
@@ -135,12 +137,12 @@ def simulate(
 
 
 def _shifts(offsets: Tensor, inside: int, outside: int) -> Tensor:
-    """Matrices that move ``inside`` pixels by each offset, between ``outside`` ones around them."""
+    """Matrices that shift ``inside`` pixels by each offset within ``outside`` pixels."""
     place = torch.arange(outside).to(offsets) - (outside - inside) / 2
     distance = place[:, None] - torch.arange(inside).to(offsets)
     return (1 - (distance - offsets[:, None, None]).abs()).clamp(min=0)
 
 
 def _see(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The logarithm of what the camera sees, where the image is moved by rows and columns."""
+    """The logarithm of the brightness that the camera sees of the shifted images."""
     return (rows @ images @ columns.T + 0.1).log()

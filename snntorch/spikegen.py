@@ -46,13 +46,13 @@ def _real(name: str, value: Tensor) -> Tensor:
 
 
 def _floating(data: Tensor) -> Tensor:
-    """The data as a floating tensor; integers and booleans take the default dtype."""
+    """Return the data as a floating-point tensor; integers and booleans take the default dtype."""
     data = _real("data", data)
     return data if data.is_floating_point() else data.to(torch.get_default_dtype())
 
 
 def _wide(numbers: Tensor) -> Tensor:
-    """Integers as int64: a limit may be larger than the largest number of their own type."""
+    """Return integers as int64, since a limit may exceed the range of their dtype."""
     return numbers if numbers.is_floating_point() else numbers.long()
 
 
@@ -70,7 +70,7 @@ def _within(first_spike_time: Any, num_steps: int) -> Any:
 
 
 def _probability(data: Tensor) -> Tensor:
-    """The data cut to [0, 1]."""
+    """Return the data clamped to [0, 1]."""
     if found(data.isnan()):
         raise ValueError(
             "data holds NaN, which is not a probability of a spike: clean it, for example with "
@@ -89,7 +89,7 @@ def rate(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Rate code: a feature fires at each time step with a probability that is its value.
+    r"""Rate code: a feature fires at each time step with its value as the probability.
 
     The spikes are drawn independently of each other,
 
@@ -101,8 +101,8 @@ def rate(
         \end{cases}
 
     with the first spike time :math:`t_1`, counting time steps :math:`t` from 0. Data that do not
-    vary in time give every step the same :math:`x_t`. Data that do are preceded by :math:`t_1`
-    silent steps, so that none are lost.
+    vary in time have the same :math:`x_t` at every step. Data that vary in time are preceded by
+    :math:`t_1` silent steps, so that none are lost.
 
     :param data: features, shape [B, ...], or [T, B, ...] with ``time_var_input=True``. Values
         from 0 to 1 are probabilities; scale bytes from 0 to 255 with ``gain=1 / 255``.
@@ -156,8 +156,8 @@ def rate_conv(data: Tensor, *, generator: torch.Generator | None = None) -> Tens
 
         P(S = 1) = \min(\max(x, 0), 1)
 
-    :param data: probabilities of a spike, any shape, usually [T, B, ...]; values outside [0, 1]
-        are cut to it, integers and booleans are cast to the default dtype.
+    :param data: probabilities of a spike, any shape, usually [T, B, ...]; values outside [0, 1] are
+        clamped, integers and booleans are cast to the default dtype.
     :param generator: source of the random numbers, on the device of the data. Default: ``None``,
         for the global one
     :returns: spikes 0 and 1 in the shape and dtype of the (cast) data.
@@ -178,9 +178,9 @@ def _latency_input(
     first_spike_time: float,
     normalize: bool,
 ) -> tuple[Tensor, float]:
-    """The data, and the number of steps after the first spike time (0 if unknown)."""
+    """Return the data, and the number of steps after the first spike time (0 if unknown)."""
     data = _floating(data)
-    # Half precision cannot hold threshold + epsilon, nor the time steps.
+    # Half precision cannot represent threshold + epsilon, nor the time steps.
     data = data.to(torch.promote_types(data.dtype, torch.float32))
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold}; expected a number between 0 and 1.")
@@ -212,7 +212,7 @@ def _unit_range(data: Tensor) -> None:
 
 
 def _stretch(time: Tensor, room: float) -> Tensor:
-    """Scale the latest time to the room there is."""
+    """Scale times so that the latest one is ``room``."""
     latest = time.max()
     return time * room / latest.where(latest > 0, latest.new_tensor(1))
 
@@ -225,16 +225,15 @@ def latency_code_linear(
     first_spike_time: float = 0,
     normalize: bool = False,
 ) -> Tensor:
-    r"""Spike times that fall linearly with the feature.
+    r"""Return spike times that decrease linearly with the feature.
 
     .. math::
 
         t = t_1 + \tau \, (1 - \max(x, \theta))
 
-    With ``normalize=True``, :math:`\tau` is the number of steps after the first spike time, so
-    that a feature of 1 fires at :math:`t_1` and one of 0 nearly at the last step; if features
-    above 1 lead to negative times, all times are mapped linearly onto the steps from
-    :math:`t_1` on.
+    With ``normalize=True``, :math:`\tau` is the number of steps after the first spike time, so that
+    a feature of 1 fires at :math:`t_1` and a feature of 0 close to the last step. If features above
+    1 lead to negative times, all times are mapped linearly onto the steps from :math:`t_1` on.
 
     :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
@@ -265,14 +264,14 @@ def latency_code_log(
     normalize: bool = False,
     epsilon: float = 1e-07,
 ) -> Tensor:
-    r"""Spike times of a resistor and a capacitor that a feature charges up to a threshold.
+    r"""Return the times at which an RC circuit, charged by a feature, reaches a threshold.
 
     .. math::
 
         t = t_1 + \tau \ln \frac{x}{x - \theta}
 
     The voltage :math:`x \, (1 - e^{-t / \tau})` never reaches the threshold if
-    :math:`x \le \theta`. Such features count as :math:`\theta + \epsilon`, the latest of all. With
+    :math:`x \le \theta`. Such features count as :math:`\theta + \epsilon` and fire last. With
     ``normalize=True``, :math:`\tau` is chosen so that the latest feature fires at the last step.
 
     :param data: features, any shape.
@@ -281,7 +280,7 @@ def latency_code_log(
     :param tau: time constant :math:`\tau` in time steps. Default: ``1``
     :param first_spike_time: the :math:`t_1`, in time steps. Default: ``0``
     :param normalize: whether the spike times span all steps. Default: ``False``
-    :param epsilon: the :math:`\epsilon` above the threshold. Default: ``1e-7``
+    :param epsilon: margin :math:`\epsilon` above the threshold. Default: ``1e-7``
     :returns: spike times in time steps, not rounded, shape of the data.
     :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if an argument is out of its range or a needed one is missing.
@@ -312,7 +311,7 @@ def latency_code(
     linear: bool = False,
     epsilon: float = 1e-07,
 ) -> tuple[Tensor, Tensor]:
-    """Spike times of :func:`latency_code_log` or :func:`latency_code_linear`.
+    """Return the spike times of :func:`latency_code_log` or :func:`latency_code_linear`.
 
     :param data: features, any shape.
     :param num_steps: number of time steps, needed with ``normalize=True``. Default: ``False``
@@ -320,9 +319,8 @@ def latency_code(
     :param tau: time constant in time steps. Default: ``1``
     :param first_spike_time: earliest time of a spike, in time steps. Default: ``0``
     :param normalize: whether the spike times span all steps. Default: ``False``
-    :param linear: whether times fall linearly with the feature. Default: ``False``
-    :param epsilon: what lifts features above the threshold, see :func:`latency_code_log`.
-        Default: ``1e-7``
+    :param linear: whether times decrease linearly with the feature. Default: ``False``
+    :param epsilon: margin above the threshold, see :func:`latency_code_log`. Default: ``1e-7``
     :returns: spike times in time steps, not rounded, and whether a feature is below the
         threshold, both in the shape of the data.
     :raises TypeError: if the data are not a real tensor.
@@ -350,7 +348,7 @@ def latency(
     bypass: bool = False,
     epsilon: float = 1e-07,
 ) -> Tensor:
-    r"""Latency code: every feature fires once, the larger the earlier.
+    r"""Latency code: every feature fires once, larger features earlier.
 
     .. math::
 
@@ -364,7 +362,7 @@ def latency(
 
     :param data: features from 0 to 1, shape [B, ...].
     :param num_steps: number of time steps T. Default: ``False``, only with ``bypass=True``, for as
-        many as the latest time needs, be it of a feature that is clipped or not.
+        many as the latest spike time needs, including that of clipped features.
     :param threshold: threshold :math:`\theta`, between 0 and 1. Features below fire last.
         Default: ``0.01``
     :param tau: time constant :math:`\tau` in time steps. Default: ``1``
@@ -374,13 +372,12 @@ def latency(
     :param clip: whether features below the threshold do not fire. Default: ``False``
     :param normalize: whether :math:`\tau` is chosen so that the spikes span all steps.
         Default: ``False``
-    :param linear: whether times fall linearly with the feature. Default: ``False``
+    :param linear: whether times decrease linearly with the feature. Default: ``False``
     :param interpolate: whether values rise linearly from ``off_target`` at the first step to
         ``on_target`` at the spike. Default: ``False``
     :param bypass: whether spikes after the last step are left out without an error.
         Default: ``False``
-    :param epsilon: what lifts features above the threshold, see :func:`latency_code_log`.
-        Default: ``1e-7``
+    :param epsilon: margin above the threshold, see :func:`latency_code_log`. Default: ``1e-7``
     :returns: spikes in the default dtype, shape [T, B, ...].
     :raises TypeError: if the data are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range, ``num_steps`` is missing, or a spike
@@ -411,18 +408,18 @@ def latency(
 
 
 def _single_spikes(time: Tensor, num_steps: int) -> Tensor:
-    """True at one step, none if the time is past the last."""
+    """Return True at the step of each spike, nowhere if its time is past the last step."""
     return time == torch.arange(num_steps, device=time.device).view(-1, *(1,) * time.dim())
 
 
 def _levels(
     spikes: Tensor, on: float | Tensor, off: float | Tensor, interpolate: bool = False
 ) -> Tensor:
-    """Numbers for spikes: off between them, or rising from off after one to on at the next."""
+    """Return on at spikes and off elsewhere, or a ramp from off after a spike to on at the next."""
     dtype = torch.get_default_dtype()
     level = _ramps(spikes, dtype) if interpolate else spikes.to(dtype)
     off, on = (torch.as_tensor(end, dtype=dtype, device=level.device) for end in (off, on))
-    # At 0 and 1, lerp gives its ends to the last bit.
+    # At 0 and 1, lerp returns its ends bit-exact.
     return torch.lerp(off, on, level)
 
 
@@ -440,7 +437,7 @@ def _ramps(spikes: Tensor, dtype: torch.dtype) -> Tensor:
 def latency_interpolate(
     spike_time: Tensor, num_steps: int, on_target: float = 1, off_target: float = 0
 ) -> Tensor:
-    r"""Values that rise linearly until a single spike.
+    r"""Return values that rise linearly until a single spike.
 
     .. math::
 
@@ -475,8 +472,8 @@ def delta(
 
         S_t = [x_t - x_{t-1} \ge \theta] - [x_t - x_{t-1} \le -\theta]
 
-    with 1 for a bracket that holds and 0 for one that does not. The second, an off-spike, is left
-    out unless it is wanted.
+    where a bracket is 1 if its condition holds and 0 otherwise. The second term, the off-spike, is
+    included only with ``off_spike=True``.
 
     :param data: features that vary in time, shape [T, ...]. Integers and booleans are cast to the
         default dtype, since differences of bytes would wrap around.
@@ -484,7 +481,7 @@ def delta(
         broadcasts to one time step. Default: ``0.1``
     :param padding: whether the first step is compared with itself, and so does not fire, rather
         than with 0. Default: ``False``
-    :param off_spike: whether a fall fires with -1. Default: ``False``
+    :param off_spike: whether a decrease fires a spike of -1. Default: ``False``
     :returns: spikes in the shape and dtype of the (cast) data.
     :raises TypeError: if the data are not a real tensor.
     :raises ValueError: if the data have no time step.
@@ -502,7 +499,7 @@ def delta(
 
 
 def to_one_hot(targets: Tensor, num_classes: int) -> Tensor:
-    """One-hot code of class indices.
+    """Return the one-hot code of class indices.
 
     :param targets: class indices from 0 to C - 1, shape [B].
     :param num_classes: number of classes C.
@@ -528,7 +525,7 @@ def to_one_hot(targets: Tensor, num_classes: int) -> Tensor:
 
 
 def from_one_hot(one_hot_label: Tensor) -> Tensor:
-    """Class indices of a one-hot code.
+    """Return the class indices of a one-hot code.
 
     :param one_hot_label: one-hot code, shape [B, C] or, of a single sample, [C].
     :returns: class indices, integers of shape [B].
@@ -547,9 +544,9 @@ def from_one_hot(one_hot_label: Tensor) -> Tensor:
 
 
 def to_one_hot_inverse(one_hot_targets: Tensor) -> Tensor:
-    """One-hot code with zeros and ones exchanged: 0 at the class of each sample, 1 elsewhere.
+    """Return the inverse of a one-hot code: 0 at the class of each sample, 1 elsewhere.
 
-    Every value other than 0 becomes 0.
+    Every nonzero value becomes 0.
 
     :param one_hot_targets: one-hot code, shape [B, C].
     :returns: the inverse, in the shape and dtype of the code.
@@ -576,7 +573,7 @@ def _trains(
     generator: torch.Generator | None,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Boolean spike trains that fire at a share of the steps, shape [num_steps, *shape]."""
+    """Return boolean spike trains [num_steps, *shape] that fire at a fraction of the steps."""
     _check_pattern(firing_pattern)
     steps = num_steps - first
     if firing_pattern == "poisson":
@@ -602,7 +599,7 @@ def target_rate_code(
     *,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""A spike train that fires at a given share of the steps.
+    r"""Return a spike train that fires at a given fraction of the steps.
 
     Of the N steps from :math:`t_1` on,
 
@@ -613,7 +610,7 @@ def target_rate_code(
 
     :param num_steps: number of time steps T.
     :param first_spike_time: the :math:`t_1`, first time step that may spike. Default: ``0``
-    :param rate: share r of the steps, from 0 to 1. Default: ``1``
+    :param rate: fraction r of the steps, from 0 to 1. Default: ``1``
     :param firing_pattern: ``"regular"``, ``"uniform"`` or ``"poisson"``. Default: ``"regular"``
     :param generator: source of the random numbers. Default: ``None``, for the global one
     :returns: spikes 0 and 1, shape [T], and the time steps of the spikes.
@@ -633,7 +630,7 @@ def rate_interpolate(
     off_target: float = 0,
     epsilon: float = 1e-07,
 ) -> Tensor:
-    r"""Values that rise linearly from one spike to the next.
+    r"""Return values that rise linearly from one spike to the next.
 
     With the spike at or after step t at :math:`t_e`, and the one before t at :math:`t_s` (-1 if
     there is none),
@@ -645,12 +642,12 @@ def rate_interpolate(
         & t < t_e \\
         y_\text{off} & \text{after the last spike} \end{cases}
 
-    :param spike_time: time steps of the spikes, from 0 to T - 1, in any order; fractions are cut
-        off.
+    :param spike_time: time steps of the spikes, from 0 to T - 1, in any order; fractions are
+        truncated.
     :param num_steps: number of time steps T.
     :param on_target: value at the spikes. Default: ``1``
     :param off_target: value right after a spike. Default: ``0``
-    :param epsilon: of no effect, as no value depends on rounding; accepted for old code.
+    :param epsilon: has no effect; accepted for compatibility with 1.0.0. Default: ``1e-7``
     :returns: the values, shape [T].
     :raises TypeError: if the times are not a real tensor or ``num_steps`` is not an integer.
     :raises ValueError: if a time is outside the steps or ``num_steps`` is less than 1.
@@ -681,29 +678,29 @@ def targets_rate(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Spike trains to aim at, that fire at one rate for the right class and another for the rest.
+    """Return target spike trains with one rate for the right class and another for the others.
 
-    The trains are those of :func:`target_rate_code`; random ones are drawn for each sample and
-    class on its own. Targets that are the same at every step, which is so for the default rates
-    from step 0 on, come without the axis of time.
+    The trains are those of :func:`target_rate_code`; random trains are drawn independently for each
+    sample and class. Targets that are the same at every step, as with the default rates and
+    ``first_spike_time=0``, have no time axis.
 
     :param targets: class indices, shape [B].
     :param num_classes: number of classes C.
-    :param num_steps: number of time steps T. Default: ``False``, if the targets do not vary
+    :param num_steps: number of time steps T. Default: ``False``, if the targets do not vary in time
     :param first_spike_time: first time step that may spike. Default: ``0``
-    :param correct_rate: share of the steps at which the right class fires. Default: ``1``
-    :param incorrect_rate: share of the steps at which the others fire, at most ``correct_rate``.
+    :param correct_rate: fraction of the steps at which the right class fires. Default: ``1``
+    :param incorrect_rate: fraction of the steps at which the others fire, at most ``correct_rate``.
         Default: ``0``
     :param on_target: value at a spike. Default: ``1``
     :param off_target: value elsewhere. Default: ``0``
     :param firing_pattern: ``"regular"``, ``"uniform"`` or ``"poisson"``. Default: ``"regular"``
     :param interpolate: whether values rise linearly from ``off_target`` after a spike, or at
-        ``first_spike_time``, to ``on_target`` at the next, as :func:`rate_interpolate` has it.
+        ``first_spike_time``, to ``on_target`` at the next, as in :func:`rate_interpolate`.
         Default: ``False``
-    :param epsilon: of no effect, see :func:`rate_interpolate`.
-    :param generator: source of the random numbers, on the device of the targets. Default:
-        ``None``, for the global one
-    :returns: targets, shape [T, B, C], or [B, C] if they do not vary.
+    :param epsilon: has no effect, see :func:`rate_interpolate`. Default: ``1e-7``
+    :param generator: source of the random numbers, on the device of the targets. Default: ``None``,
+        for the global one
+    :returns: targets, shape [T, B, C], or [B, C] if they do not vary in time.
     :raises TypeError: if the targets are not a real tensor or a number of steps is not an integer.
     :raises ValueError: if an argument is out of its range or ``num_steps`` is missing.
     """
@@ -748,11 +745,11 @@ def targets_latency(
     epsilon: float = 1e-07,
     bypass: bool = False,
 ) -> Tensor:
-    """Spikes to aim at: the right class fires first, the others last.
+    """Return target spike trains in which the right class fires first, and the others last.
 
-    They are the :func:`latency` code of the one-hot code, whose options are documented there.
-    ``normalize=True`` puts the spikes near the first and the last step, and ``clip=True``
-    silences the wrong classes.
+    They are the :func:`latency` code of the one-hot code; the options are documented there.
+    ``normalize=True`` puts the spikes near the first and the last step, and ``clip=True`` silences
+    the wrong classes.
 
     :param targets: class indices, shape [B].
     :param num_classes: number of classes C.
@@ -811,15 +808,36 @@ def targets_convert(
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Spikes to aim at, in a rate or a latency code.
+    """Return target spike trains in a rate or a latency code.
 
     :param targets: class indices, shape [B].
     :param num_classes: number of classes C.
     :param code: ``"rate"`` for :func:`targets_rate` or ``"latency"`` for :func:`targets_latency`,
-        where the options are documented; each ignores those of the other. Default: ``"rate"``
+        where the options are documented; each ignores the options of the other. Default: ``"rate"``
+    :param num_steps: number of time steps T. Default: ``False``
+    :param first_spike_time: first time step that may spike; in a latency code, that of the right
+        class. Default: ``0``
+    :param correct_rate: rate code: fraction of the steps at which the right class fires.
+        Default: ``1``
+    :param incorrect_rate: rate code: fraction of the steps at which the others fire. Default: ``0``
+    :param on_target: value at a spike. Default: ``1``
+    :param off_target: value elsewhere. Default: ``0``
+    :param firing_pattern: rate code: ``"regular"``, ``"uniform"`` or ``"poisson"``.
+        Default: ``"regular"``
+    :param interpolate: whether values rise linearly towards spikes. Default: ``False``
+    :param epsilon: latency code: margin above the threshold. Default: ``1e-7``
+    :param threshold: latency code: see :func:`latency`. Default: ``0.01``
+    :param tau: latency code: time constant in time steps. Default: ``1``
+    :param clip: latency code: whether the wrong classes do not fire. Default: ``False``
+    :param normalize: latency code: whether the spikes span all steps. Default: ``False``
+    :param linear: latency code: see :func:`latency`. Default: ``False``
+    :param bypass: latency code: whether spikes after the last step are left out without an error.
+        Default: ``False``
+    :param generator: rate code: source of the random numbers, on the device of the targets.
+        Default: ``None``, for the global one
     :returns: targets, shape [T, B, C], or [B, C] for a rate code that does not vary in time.
     :raises TypeError: if the targets are not a real tensor or a number of steps is not an integer.
-    :raises ValueError: if ``code`` is another, or as the two functions do.
+    :raises ValueError: if ``code`` is unknown, or as the two functions do.
     """
     common = (targets, num_classes, num_steps, first_spike_time)
     if code == "rate":
@@ -871,15 +889,15 @@ def _axes(axes: str) -> str:
 
 
 def events(spikes: Tensor, axes: str = "tpyx") -> npt.NDArray[np.void]:
-    """The spikes of a train as a list of events, in order of time.
+    """Return the spikes of a train as a list of events, in order of time.
 
-    :param spikes: whole numbers of spikes, shape [T, P, Y, X], or the one that ``axes`` names.
-        For spikes with a sign, such as those of :func:`delta`, make an axis of polarities first:
+    :param spikes: whole numbers of spikes, shape [T, P, Y, X], or with the axes in ``axes``. For
+        spikes with a sign, such as those of :func:`delta`, make an axis of polarities first:
         ``torch.stack([spikes < 0, spikes > 0], 1)``.
     :param axes: one letter for each axis of the spikes, time first: t, b (sample), p (polarity or
         channel), y and x. Default: ``"tpyx"``
     :returns: structured array with an integer field for each axis, x, y, t and p as in tonic; n
-        spikes at one place and step are n equal events. :func:`frames` is the inverse.
+        spikes at one position and step are n equal events. :func:`frames` is the inverse.
     :raises TypeError: if the spikes are not a real tensor.
     :raises ValueError: if they do not have these axes or hold other numbers than 0, 1, 2, ....
     """
@@ -920,7 +938,7 @@ def frames(
 
     :param events: structured array with a field for each axis, as from :func:`events` or from
         tonic. Other fields are ignored.
-    :param shape: shape of the result; -1 for time makes as many frames as it takes.
+    :param shape: shape of the result; -1 for time makes as many frames as needed.
     :param axes: one letter for each axis of the result, see :func:`events`. Default: ``"tpyx"``
     :param time_window: length :math:`\Delta` of a frame in the unit of t, often microseconds.
         Default: ``1``

@@ -1,8 +1,8 @@
-"""Pictures of spikes, membranes, weights and training.
+"""Plots of spikes, membranes, weights and training.
 
 Data are arrays, or tensors on any device, with or without gradients; time comes first. ``raster``,
-``animator``, ``spike_count`` and ``traces`` draw as in 1.0.0. Each of the others draws on the axes
-that it is given, or on a new figure, and returns the axes.
+``animator``, ``spike_count`` and ``traces`` draw as in 1.0.0. The others draw on the axes that you
+pass, or on a new figure, and return the axes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# What the pictures share ----------------------------------------------------------------------
+# Shared ---------------------------------------------------------------------------------------
 
 
 def _missing(library: str, error: ImportError) -> ModuleNotFoundError:
@@ -158,14 +158,14 @@ def _bar(ax: Axes, image: Any, colorbar: bool, label: str) -> None:
 
 
 def _whole_bins(counts: NDArray[Any], most: int = 40) -> NDArray[Any]:
-    """Edges of bins that hold equally many integers each."""
+    """Return the edges of bins with equally many integers in each."""
     first, last = int(counts.min()), int(counts.max())
     width = math.ceil((last - first + 1) / most)
     return np.arange(first - 0.5, last + 0.5 + width, width)
 
 
 def _spike_lines(ax: Axes, spikes: NDArray[Any], color: str) -> None:
-    """Spikes as strokes, a row for each neuron."""
+    """Draw spikes as strokes, with one row for each neuron."""
     time, neuron = spikes.nonzero()
     ax.vlines(time, neuron - 0.4, neuron + 0.4, color=color, linewidth=1.2)
     ax.set_ylim(-0.5, spikes.shape[1] - 0.5)
@@ -173,18 +173,18 @@ def _spike_lines(ax: Axes, spikes: NDArray[Any], color: str) -> None:
 
 
 def _first_and_last(ax: Axes, neurons: int) -> None:
-    """Ticks for which the lowest panel has room."""
+    """Set the ticks that fit into the lowest panel."""
     ax.set_yticks([] if neurons == 1 else [0, neurons - 1])
 
 
-# The four of 1.0.0 ----------------------------------------------------------------------------
+# Plots of 1.0.0 -------------------------------------------------------------------------------
 
 
 def raster(data: Tensor | ArrayLike, ax: Axes, **kwargs: Any) -> PathCollection:
-    """Draw a dot for each spike, time to the right and neurons upwards.
+    """Draw a dot for each spike, with time to the right and neurons upwards.
 
-    The axes span the spikes, unless they have limits of their own: ``ax.set(xlim=(0, 99))`` also
-    shows the silent steps.
+    The axes span the spikes unless you set limits: ``ax.set(xlim=(0, 99))`` also shows the silent
+    steps.
 
     :param data: spikes, shape [T] or [T, N]; all axes after the time are flattened into one axis of
         neurons. Every nonzero value is a spike.
@@ -198,7 +198,7 @@ def raster(data: Tensor | ArrayLike, ax: Axes, **kwargs: Any) -> PathCollection:
     if not spikes.ndim:
         raise ValueError("data has shape (); expected spikes over time, [T, ...].")
     time, neuron = spikes.reshape(len(spikes), math.prod(spikes.shape[1:])).nonzero()
-    if len(time) > 20_000:  # no viewer opens a PDF with a million paths
+    if len(time) > 20_000:  # PDF viewers cannot open a million paths
         kwargs.setdefault("rasterized", True)
     return ax.scatter(time, neuron, **kwargs)
 
@@ -213,11 +213,11 @@ def animator(
 ) -> ArtistAnimation:
     """Animate images over time.
 
-    ``animation.save("spikes.gif", writer="pillow")`` needs no further program;
+    ``animation.save("spikes.gif", writer="pillow")`` needs no other program;
     ``animation.to_html5_video()`` needs ffmpeg.
 
-    :param data: images, shape [T, H, W], or [T, H, W, 3] in color. All frames share the color
-        map, from the least value to the greatest.
+    :param data: images, shape [T, H, W], or [T, H, W, 3] in color. All frames share the color map,
+        from the smallest value to the largest.
     :param fig: figure that holds the axes
     :param ax: axes to draw on
     :param num_steps: number of steps to show. Default: ``False``, for all
@@ -278,7 +278,7 @@ def spike_count(
         an axis in steps
     :returns: the animation; keep it in a variable until it is shown or saved. None without
         ``animate``.
-    :raises ValueError: if the data are not [T, N], or the labels are not N.
+    :raises ValueError: if the data are not [T, N], or there are not N labels.
     """
     spikes = _array("data", data)
     if spikes.ndim != 2 or not spikes.size:
@@ -380,7 +380,7 @@ def cur_mem_spk(
     title: str | None = None,
     axes: Any = None,
 ) -> NDArray[Any]:
-    """Draw the input, membrane and spikes of some neurons below each other.
+    """Draw the input, membrane and spikes of some neurons in stacked panels.
 
     :param cur: input current, shape [T] or [T, ...]
     :param mem: membrane, same shape; a record that begins with the initial state has T + 1 steps
@@ -432,9 +432,9 @@ def membrane_map(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the membranes of many neurons as colors, time to the right and neurons upwards.
+    """Draw the membranes of many neurons as colors, with time to the right and neurons upwards.
 
-    :param mem: membranes, shape [T, N]; further axes are counted through as neurons
+    :param mem: membranes, shape [T, N]; all axes after the time are flattened into neurons
     :param threshold: level around which the colors change from blue to red. Default: ``None``
     :param cmap: name of the color map. Default: ``None``, for ``"cividis"``, or ``"RdBu_r"`` with
         a threshold
@@ -454,7 +454,7 @@ def membrane_map(
         "norm": norm,
     }
     cmap = cmap or ("cividis" if threshold is None else "RdBu_r")
-    # Choosing the pixels before the colors takes half the time.
+    # Resampling the data, not the colors, takes half the time.
     image = ax.imshow(array.T, cmap=cmap, interpolation_stage="data", **options)
     _whole_numbers(ax.yaxis)
     _bar(ax, image, colorbar, "membrane")
@@ -468,7 +468,7 @@ def membrane_map(
 def network_raster(
     layers: Mapping[str, Tensor | ArrayLike] | Sequence[Tensor | ArrayLike], *, axes: Any = None
 ) -> NDArray[Any]:
-    """Draw the spikes of several layers below each other, each with its mean rate.
+    """Draw the spikes of several layers in stacked panels, each with its mean rate.
 
     :param layers: spikes of one sample by the name of the layer, or a sequence of them, shape
         [T, ...] each
@@ -511,15 +511,15 @@ def activity(
     label: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    r"""Draw which share of a population fires at each step,
+    r"""Draw the fraction of a population that fires at each step,
 
     .. math:: A[t] = \frac{1}{W N} \sum_{t'=t-W+1}^{t} \sum_{i=1}^N [S_i[t'] \ne 0] .
 
-    :param spk: spikes, shape [T, ...]; all that comes after the time is one population
-    :param window: number of steps :math:`W` to average over; the first steps average over those
-        that there are. Default: ``1``
+    :param spk: spikes, shape [T, ...]; all axes after the time form one population
+    :param window: number of steps :math:`W` to average over; the first steps average over fewer.
+        Default: ``1``
     :param label: name of the population in the legend. Default: ``None``
-    :param ax: axes to draw on, next to what they hold. Default: ``None``, for a new figure
+    :param ax: axes to draw on; existing lines stay. Default: ``None``, for a new figure
     :returns: the axes.
     :raises ValueError: if there is no time step or no neuron, or ``window`` is less than 1.
     """
@@ -546,11 +546,11 @@ def rate_histogram(
     time_step: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how many neurons fire at which rate.
+    """Draw a histogram of the neurons' firing rates.
 
-    :param spk: spikes, shape [T, ...]; all that comes after the time is one population
-    :param bins: bins as ``ax.hist`` takes them. Default: ``None``, for bins that hold equally many
-        possible rates each
+    :param spk: spikes, shape [T, ...]; all axes after the time form one population
+    :param bins: bins as ``ax.hist`` takes them. Default: ``None``, for bins with equally many
+        possible rates in each
     :param time_step: length of a step in seconds, for rates in Hz. Default: ``None``, for spikes
         per step
     :param ax: axes to draw on. Default: ``None``, for a new figure
@@ -579,18 +579,18 @@ def isi_histogram(
     time_step: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how long neurons wait from one spike to the next.
+    """Draw a histogram of the intervals between a neuron's spikes.
 
-    The legend gives the mean and the coefficient of variation: 0 for a clock, about 1 for a Poisson
-    process at low rate.
+    The legend shows the mean and the coefficient of variation (CV): 0 for regular spikes, about 1
+    for a Poisson process at a low rate.
 
-    :param spk: spikes, shape [T, ...]; intervals are taken within each neuron, and pooled
-    :param bins: bins as ``ax.hist`` takes them. Default: ``None``, for bins that hold equally many
-        possible intervals each
+    :param spk: spikes, shape [T, ...]; intervals are computed within each neuron and pooled
+    :param bins: bins as ``ax.hist`` takes them. Default: ``None``, for bins with equally many
+        possible intervals in each
     :param time_step: length of a step in seconds, for intervals in milliseconds.
         Default: ``None``, for steps
     :param ax: axes to draw on. Default: ``None``, for a new figure
-    :returns: the axes; empty, and saying so, where no neuron fires twice.
+    :returns: the axes; with a note instead of bars if no neuron fires twice.
     :raises ValueError: if there is no time step or no neuron.
     """
     neuron, time = _over_time("spk", spk).T.nonzero()
@@ -611,11 +611,11 @@ def isi_histogram(
     return ax
 
 
-# Weights and answers --------------------------------------------------------------------------
+# Weights and predictions ----------------------------------------------------------------------
 
 
 def _tiles(images: NDArray[Any], columns: int) -> NDArray[Any]:
-    """Images [K, H, W] side by side with gaps between them, as one image."""
+    """Return images [K, H, W] side by side, with gaps between them, as one image."""
     height, width = images.shape[1:]
     rows = math.ceil(len(images) / columns)
     gap = 1 + max(height, width) // 16
@@ -639,10 +639,10 @@ def weights(
 
     :param weight: weights of a dense layer, shape [N, M], as a matrix; or of a convolution,
         [N, C, H, W] (or [N, C, L]), as a row of kernels for each output channel
-    :param shape: height and width of an image, as which to draw the M weights of each neuron.
+    :param shape: height and width of the image that the M weights of each neuron form.
         Default: ``None``
     :param columns: number of images in a row. Default: ``None``, for a row per output channel, or
-        about a square where there is one image per neuron
+        roughly a square if there is one image per neuron
     :param cmap: name of the color map. Default: ``"RdBu_r"``
     :param colorbar: whether to draw the scale. Default: ``True``
     :param ax: axes to draw on. Default: ``None``, for a new figure
@@ -691,10 +691,10 @@ def confusion_matrix(
     cmap: str = "Blues",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how often each class gets which answer: a row for each true class.
+    """Draw a confusion matrix: a row for each true class, a column for each predicted class.
 
-    :param spk_out: output spikes, shape [T, B, C], whose class is the one that fires most, of
-        equals the first; or classes, shape [B]
+    :param spk_out: output spikes, shape [T, B, C], of which the neuron with the most spikes is the
+        predicted class (the first one if tied); or predicted classes, shape [B]
     :param targets: true classes, shape [B]
     :param labels: names of the classes. Default: ``None``, for their numbers
     :param normalize: whether to draw the percentage of each true class instead of the number of
@@ -743,7 +743,7 @@ def confusion_matrix(
 
 
 def _write_cells(ax: Axes, matrix: NDArray[Any]) -> None:
-    """Write the numbers that are not zero into their cells, where they are legible."""
+    """Write the nonzero numbers into their cells if they are legible."""
     texts = {cell: f"{matrix[cell]:.0f}" for cell in zip(*matrix.nonzero(), strict=True)}
     room = min(_points(ax)) / len(matrix)  # a digit is about 0.6 of its size wide
     size = min(10.0, 0.8 * room, 0.9 * room / (0.6 * max(map(len, texts.values()))))
@@ -758,24 +758,24 @@ def _write_cells(ax: Axes, matrix: NDArray[Any]) -> None:
 
 
 class LiveMonitor:
-    """Curves of a training that grow while it runs; in a terminal, a line of text instead.
+    """Plot values such as the loss while training runs; in a terminal, print them instead.
 
-    In a notebook the figure below the cell is replaced at each update. Given axes are drawn on
-    anywhere, such as in a window of ``plt.ion()``. Otherwise the values are printed::
+    In a notebook the figure below the cell is replaced at each update. If you pass axes, they are
+    drawn on anywhere, such as in a window of ``plt.ion()``. Otherwise the values are printed::
 
         monitor = splt.LiveMonitor(every=10)
         for data, targets in loader:
             ...
             monitor.update(loss=loss, accuracy=accuracy)
 
-    :param every: how many updates make one drawing or line of text. Default: ``1``
+    :param every: draw or print at the first update and at every n-th after it. Default: ``1``
     :param axes: one axes for each value, in the order of the first update. Default: ``None``, for
         a new figure in a notebook, text elsewhere
     :raises ValueError: if ``every`` is less than 1.
     """
 
     history: dict[str, list[float]]
-    """All values of each name, in order."""
+    """All values by name, in order of the updates."""
     axes: NDArray[Any] | None
     """The axes, from the first update on; None for text."""
 
@@ -786,9 +786,9 @@ class LiveMonitor:
         self._updates = 0
 
     def update(self, **values: Any) -> NDArray[Any] | None:
-        """Take the next values, and show them if it is time.
+        """Record the next values, and show them as often as ``every`` says.
 
-        :param values: numbers or tensors of one element, by name; the same names in every call
+        :param values: numbers or tensors of one element, by name; every call needs the same names
         :returns: the axes; None for text.
         :raises ValueError: if there are no values, other names than in the first call, or a value
             that is not a number.
@@ -811,7 +811,7 @@ class LiveMonitor:
         return self.axes
 
     def show(self) -> None:
-        """Show the values so far, whatever ``every`` says."""
+        """Show the values so far, regardless of ``every``."""
         if self.axes is None:
             values = "  ".join(f"{name} {each[-1]:.4g}" for name, each in self.history.items())
             print(f"{self._updates:>6}  {values}", flush=True)

@@ -1,14 +1,14 @@
-r"""Surrogate gradients: the derivative that a spike is given for training.
+r"""Surrogate gradients: substitutes for the derivative of a spike in training.
 
-A neuron fires by the Heaviside step of its overdrive :math:`u = U - U_{\rm thr}`,
+A neuron's spike is the Heaviside step of its overdrive :math:`u = U - U_{\rm thr}`,
 
 .. math:: S = \Theta(u) = \begin{cases} 1 & u > 0 \\ 0 & \text{otherwise,} \end{cases}
 
-whose derivative is zero almost everywhere. In the backward pass a surrogate takes its place:
-:math:`\partial S / \partial u` is replaced by a slope. Everything here fires alike and differs in
-the slope alone.
+whose derivative is zero almost everywhere. In the backward pass a surrogate replaces
+:math:`\partial S / \partial u` by a slope. All surrogates fire in the same way and differ only in
+the slope.
 
-A surrogate reaches a neuron as its ``spike_grad`` argument, in any of these forms::
+A neuron takes a surrogate as its ``spike_grad`` argument, in any of these forms::
 
     snn.Leaky(beta=0.9, spike_grad=surrogate.fast_sigmoid(slope=25))  # a factory's result
     snn.Leaky(beta=0.9, spike_grad="fast_sigmoid")                    # its name
@@ -36,13 +36,21 @@ SpikeFunction = Callable[[Tensor], Tensor]
 
 
 def heaviside_step(u: Tensor) -> Tensor:
-    """Return 1 where ``u > 0`` and 0 elsewhere (also for NaN), in the dtype of ``u``."""
+    """Return 1 where ``u > 0`` and 0 elsewhere (also for NaN).
+
+    :param u: overdrive of any shape
+    :returns: spikes in the shape and dtype of ``u``
+    """
     # Several times faster on the CPU than a comparison and a cast.
     return u.sign().relu_()
 
 
 def no_surrogate(u: Tensor) -> Tensor:
-    """Fire without a gradient: what ``surrogate_disable=True`` means."""
+    """Fire without a gradient, as with ``surrogate_disable=True``.
+
+    :param u: overdrive of any shape
+    :returns: spikes in the shape and dtype of ``u``
+    """
     return heaviside_step(u.detach())
 
 
@@ -62,7 +70,7 @@ class SurrogateFunction(torch.autograd.Function):
     such a surrogate step by step, and ``torch.func`` and IPUs do not support it.
     """
 
-    _saves: tuple[str, ...] = ("input",)  # which tensors of input and spikes backward may read
+    _saves: tuple[str, ...] = ("input",)  # the tensors, of input and spikes, that backward may read
     _defaults: tuple[Any, ...] = ()
     _steps = True  # whether forward is the Heaviside step
     _has_slope = True  # whether slope describes the class: backward is linear in the gradient
@@ -120,7 +128,7 @@ class SurrogateFunction(torch.autograd.Function):
         if "backward" not in cls.__dict__:
             cls.backward = staticmethod(backward)  # type: ignore[method-assign]
 
-        # What torch.func needs: setup_context, and a jvp, which torch.compile refuses.
+        # torch.func needs setup_context and a jvp, which torch.compile does not support.
         class Functional(cls):  # type: ignore[misc, valid-type]
             generate_vmap_rule = True
 
@@ -140,7 +148,12 @@ class SurrogateFunction(torch.autograd.Function):
 
     @classmethod
     def apply(cls, input_: Tensor, *parameters: Any) -> Tensor:
-        """Fire: 1 where ``input_`` is positive, with the surrogate as its derivative."""
+        """Fire: 1 where the input is positive, with the surrogate as the derivative.
+
+        :param input_: overdrive of any shape
+        :param parameters: parameters of :attr:`slope`, in order; those left out take their defaults
+        :returns: spikes in the shape and dtype of ``input_``
+        """
         if not cls._has_slope:
             _check_device(cls)
             return super().apply(input_, *parameters)
@@ -159,11 +172,11 @@ class SurrogateFunction(torch.autograd.Function):
 
 
 def _check_device(function: type[torch.autograd.Function]) -> None:
-    """Refuse an autograd function on an IPU, which does not run its backward."""
+    """Raise for an autograd function on an IPU, which does not run its backward pass."""
     if on_ipu():
         raise TypeError(
             f"spike_grad={function.__name__} is an autograd function, whose backward is not run "
-            "on IPUs; derive it from surrogate.SurrogateFunction and give it a slope in place of "
+            "on IPUs; derive it from surrogate.SurrogateFunction and give it a slope instead of "
             "forward and backward, or pass its gradient to surrogate.custom_surrogate"
         )
 
@@ -196,10 +209,11 @@ class _Applied:
 class SpikeGrad(_Applied):
     """A surrogate with its parameters: call it on the overdrive to get spikes.
 
-    Can be pickled and compared; ``slope(u)`` gives the surrogate derivative by itself.
+    It can be pickled and compared; ``slope(u)`` returns the surrogate derivative alone.
 
     :param function: the autograd function, for example :class:`FastSigmoid`
-    :param parameters: what its slope takes after ``u``; defaults where left out
+    :param parameters: parameters of its slope, in order; those left out take their defaults
+    :raises TypeError: too many parameters, or one without a default is left out
     """
 
     function: type[SurrogateFunction]
@@ -216,11 +230,19 @@ class SpikeGrad(_Applied):
         return self.function.apply(u, *self.parameters)
 
     def slope(self, u: Tensor) -> Tensor:
-        """Return the surrogate derivative at ``u``, of the shape of ``u``."""
+        """Return the surrogate derivative.
+
+        :param u: overdrive of any shape
+        :returns: slope in the shape of ``u``
+        """
         return self.function.slope(u, *self.parameters)
 
     def by_detach(self, u: Tensor) -> Tensor:
-        """Fire with the same values and gradients, in ordinary tensor operations only."""
+        """Fire with the same values and gradients, in ordinary tensor operations only.
+
+        :param u: overdrive of any shape
+        :returns: spikes in the shape and dtype of ``u``
+        """
         return self.function._by_detach(u, *self.parameters)
 
 
@@ -229,6 +251,7 @@ class ATan(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, alpha: float = 2.0) -> Tensor:
+        """Return the slope of :func:`atan` at ``input_``."""
         return alpha / 2 / (1 + (math.pi / 2 * alpha * input_) ** 2)
 
 
@@ -237,6 +260,7 @@ class FastSigmoid(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, slope: float = 25) -> Tensor:
+        """Return the slope of :func:`fast_sigmoid` at ``input_``."""
         return 1 / (slope * abs(input_) + 1) ** 2
 
 
@@ -245,6 +269,7 @@ class Sigmoid(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, slope: float = 25) -> Tensor:
+        """Return the slope of :func:`sigmoid` at ``input_``."""
         # The derivative is even: with -|u| the exponential cannot overflow.
         e = exp(-slope * abs(input_))
         return slope * e / (1 + e) ** 2
@@ -257,6 +282,7 @@ class StraightThroughEstimator(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor) -> Tensor:
+        """Return the slope of :func:`straight_through_estimator` at ``input_``."""
         return torch.ones_like(input_)
 
 
@@ -267,6 +293,7 @@ class Heaviside(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor) -> Tensor:
+        """Return the slope of :func:`heaviside` at ``input_``."""
         return heaviside_step(input_)
 
 
@@ -275,6 +302,7 @@ class Triangular(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, threshold: float = 1) -> Tensor:
+        """Return the slope of :func:`triangular` at ``input_``."""
         return threshold * (2 * heaviside_step(-input_) - 1)
 
 
@@ -283,6 +311,7 @@ class SpikeRateEscape(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, beta: float = 1, slope: float = 25) -> Tensor:
+        """Return the slope of :func:`spike_rate_escape` at ``input_``."""
         return slope * exp(-beta * abs(input_ - 1))
 
 
@@ -291,6 +320,7 @@ class SparseFastSigmoid(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, slope: float = 25, B: float = 1) -> Tensor:
+        """Return the slope of :func:`SFS` at ``input_``."""
         return heaviside_step(input_ - B) * FastSigmoid.slope(input_, slope)
 
 
@@ -301,6 +331,7 @@ class LeakySpikeOperator(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, slope: float = 0.1) -> Tensor:
+        """Return the slope of :func:`LSO` at ``input_``."""
         return slope + (1 - slope) * heaviside_step(input_)
 
 
@@ -311,6 +342,7 @@ class StochasticSpikeOperator(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, mean: float = 0, variance: float = 0.2) -> Tensor:
+        """Return the slope of :func:`SSO` at ``input_``."""
         noise = torch.rand(input_.shape, dtype=input_.dtype, device=input_.device)
         noise = (noise - 0.5 + mean) * variance
         return torch.where(input_ > 0, torch.ones_like(input_), noise)
@@ -323,10 +355,12 @@ class CustomSurrogate(SurrogateFunction):
 
     @staticmethod
     def slope(input_: Tensor, custom_surrogate_function: Callable[..., Tensor]) -> Tensor:
+        """Return the slope of :func:`custom_surrogate` at ``input_``."""
         return custom_surrogate_function(input_, torch.ones_like(input_), heaviside_step(input_))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of the overdrive from the custom function."""
         input_, spikes = ctx.saved_tensors
         return ctx.custom_surrogate_function(input_, grad, spikes), None
 
@@ -337,7 +371,7 @@ def atan(alpha: float = 2.0) -> SpikeGrad:
     .. math:: \frac{\partial S}{\partial u} =
               \frac{\alpha / 2}{1 + \left(\frac{\pi}{2} \alpha u\right)^2}
 
-    :param alpha: steepness; the slope at the threshold is ``alpha / 2``
+    :param alpha: steepness; the slope at the threshold is ``alpha / 2``. Default: ``2.0``
     :returns: a picklable callable for ``spike_grad``
 
     Source: W. Fang et al., "Incorporating Learnable Membrane Time Constant to Enhance Learning of
@@ -351,7 +385,7 @@ def fast_sigmoid(slope: float = 25) -> SpikeGrad:
 
     .. math:: \frac{\partial S}{\partial u} = \frac{1}{(1 + k |u|)^2}
 
-    :param slope: steepness :math:`k`
+    :param slope: steepness :math:`k`. Default: ``25``
     :returns: a picklable callable for ``spike_grad``
 
     Source: F. Zenke, S. Ganguli, "SuperSpike: Supervised Learning in Multilayer Spiking Neural
@@ -365,7 +399,7 @@ def sigmoid(slope: float = 25) -> SpikeGrad:
 
     .. math:: \frac{\partial S}{\partial u} = k \frac{e^{-k u}}{(1 + e^{-k u})^2}
 
-    :param slope: steepness :math:`k`
+    :param slope: steepness :math:`k`. Default: ``25``
     :returns: a picklable callable for ``spike_grad``
 
     Source: F. Zenke, S. Ganguli, "SuperSpike: Supervised Learning in Multilayer Spiking Neural
@@ -403,10 +437,10 @@ def triangular(threshold: float = 1) -> SpikeGrad:
     .. math:: \frac{\partial S}{\partial u} =
               \begin{cases} \vartheta & u < 0 \\ -\vartheta & u \ge 0 \end{cases}
 
-    The sign above the threshold is what that release computes; it is kept so that its results can
-    be reproduced.
+    The sign above the threshold is that of release 1.0.0, kept so that its results can be
+    reproduced.
 
-    :param threshold: magnitude :math:`\vartheta`
+    :param threshold: magnitude :math:`\vartheta`. Default: ``1``
     :returns: a picklable callable for ``spike_grad``
     """
     return SpikeGrad(Triangular, threshold)
@@ -417,8 +451,8 @@ def spike_rate_escape(beta: float = 1, slope: float = 25) -> SpikeGrad:
 
     .. math:: \frac{\partial S}{\partial u} = k\, e^{-\beta |u - 1|}
 
-    :param beta: inverse width :math:`\beta`
-    :param slope: magnitude :math:`k`
+    :param beta: inverse width :math:`\beta`. Default: ``1``
+    :param slope: magnitude :math:`k`. Default: ``25``
     :returns: a picklable callable for ``spike_grad``
 
     Source: W. Gerstner, W. M. Kistler, "Spiking Neuron Models", Cambridge University Press (2002);
@@ -433,8 +467,8 @@ def SFS(slope: float = 25, B: float = 1) -> SpikeGrad:
     .. math:: \frac{\partial S}{\partial u} =
               \begin{cases} \frac{1}{(1 + k |u|)^2} & u > B \\ 0 & \text{otherwise} \end{cases}
 
-    :param slope: steepness :math:`k`
-    :param B: bound on the overdrive, in units of the membrane
+    :param slope: steepness :math:`k`. Default: ``25``
+    :param B: bound on the overdrive, in units of the membrane. Default: ``1``
     :returns: a picklable callable for ``spike_grad``
 
     Source: N. Perez-Nieves, D. F. M. Goodman, "Sparse Spiking Gradient Descent", NeurIPS (2021).
@@ -448,7 +482,7 @@ def LSO(slope: float = 0.1) -> SpikeGrad:
     .. math:: \frac{\partial S}{\partial u} =
               \begin{cases} 1 & u > 0 \\ k & \text{otherwise} \end{cases}
 
-    :param slope: slope :math:`k` below the threshold
+    :param slope: slope :math:`k` below the threshold. Default: ``0.1``
     :returns: a picklable callable for ``spike_grad``
     """
     return SpikeGrad(LeakySpikeOperator, slope)
@@ -461,19 +495,19 @@ def SSO(mean: float = 0, variance: float = 0.2) -> SpikeGrad:
               (r - \tfrac{1}{2} + \mu)\, v & \text{otherwise,} \end{cases}
               \qquad r \sim \mathcal{U}[0, 1)
 
-    :param mean: :math:`\mu`; the slope's expectation is ``mean * variance``
-    :param variance: :math:`v`, the width of the slope's uniform distribution
+    :param mean: :math:`\mu`; the slope's expectation is ``mean * variance``. Default: ``0``
+    :param variance: :math:`v`, the width of the slope's uniform distribution. Default: ``0.2``
     :returns: a picklable callable for ``spike_grad``
     """
     return SpikeGrad(StochasticSpikeOperator, mean, variance)
 
 
 def custom_surrogate(custom_surrogate_function: Callable[..., Tensor]) -> SpikeGrad:
-    r"""Return a surrogate from a function of the user's.
+    r"""Return a surrogate defined by your own gradient function.
 
     :param custom_surrogate_function: called in the backward pass as
         ``f(input_, grad_input, spikes)`` with the overdrive, the gradient of the spikes and the
-        spikes, all of one shape; returns the gradient of the overdrive
+        spikes, all of the same shape; returns the gradient of the overdrive
     :returns: a callable for ``spike_grad``, picklable if the function is
     """
     return SpikeGrad(CustomSurrogate, custom_surrogate_function)
@@ -501,14 +535,14 @@ def _is_function(given: Any) -> bool:
 
 
 def as_spike_function(spike_grad: Any) -> SpikeFunction:
-    """Return the callable that a neuron's ``spike_grad`` argument means.
+    """Return the spike function for a neuron's ``spike_grad`` argument.
 
     :param spike_grad: None for :func:`atan`, or on IPUs (see :mod:`snntorch.ipu`) for
         :func:`straight_through_estimator`; a factory or its name; an autograd function's class or
         instance; or a callable from overdrive to spikes
     :returns: the callable
     :raises ValueError: an unknown name
-    :raises TypeError: anything else that cannot fire
+    :raises TypeError: any other object that cannot fire
     """
     if spike_grad is None:
         return straight_through_estimator() if on_ipu() else atan()

@@ -1,4 +1,4 @@
-"""Handling whole networks and data sets."""
+"""Reset and detach whole networks, and cut data sets."""
 
 from typing import Any, TypeVar
 
@@ -13,10 +13,12 @@ DataSet = TypeVar("DataSet", bound=Any)
 
 
 def reset(net: nn.Module) -> None:
-    """Reset the hidden states of every neuron in a network, at any depth, and of no other.
+    """Reset the hidden states of every neuron in a network, at any depth.
 
-    :param net: a neuron, or a module that contains some
-    :raises TypeError: something else
+    Neurons outside the network keep their states.
+
+    :param net: a neuron, or a module that contains neurons
+    :raises TypeError: ``net`` is not a module
     """
     for neuron in stateful(net):
         neuron.reset_hidden()
@@ -25,8 +27,8 @@ def reset(net: nn.Module) -> None:
 def detach(net: nn.Module) -> None:
     """Cut the hidden states of every neuron in a network from the graph, keeping their values.
 
-    :param net: a neuron, or a module that contains some
-    :raises TypeError: something else
+    :param net: a neuron, or a module that contains neurons
+    :raises TypeError: ``net`` is not a module
     """
     for neuron in stateful(net):
         neuron.detach_hidden()
@@ -75,11 +77,11 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
 
     :param dataset: data set with the attributes ``data`` and ``targets``, each a tensor, an array
         or a list over the samples
-    :param subset: number :math:`s` of parts; 1 or less leaves the data set whole
+    :param subset: number :math:`s` of parts; 1 or less leaves the data set unchanged
     :param idx: number :math:`i` of the part that is kept, counted from 0; default 0
     :returns: the same data set
-    :raises TypeError: a data set without these attributes, or a number that is no integer
-    :raises ValueError: more parts than samples, or a part that holds none
+    :raises TypeError: a data set without these attributes, or a number that is not an integer
+    :raises ValueError: more parts than samples, or a part without samples
     """
     _check_data("dataset", dataset)
     subset, idx = check_integer("subset", subset), check_integer("idx", idx)
@@ -93,7 +95,7 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
     size = samples // subset
     if not 0 <= idx * size < samples:
         raise ValueError(
-            f"idx={idx} is no part of {samples} samples in subset={subset} parts; it counts from "
+            f"idx={idx} is out of range for {samples} samples in subset={subset} parts; expected "
             f"0 to {subset - 1}"
         )
     part = slice(idx * size, (idx + 1) * size)
@@ -104,21 +106,21 @@ def data_subset(dataset: DataSet, subset: int, idx: int = 0) -> DataSet:
 def valid_split(
     ds_train: DataSet, ds_val: DataSet, split: float, seed: int = 0
 ) -> tuple[DataSet, DataSet]:
-    r"""Move a random share of the training samples to a validation set, both in place.
+    r"""Move a random fraction of the training samples to a validation set, both in place.
 
     Of :math:`N` samples, :math:`\lfloor N \cdot \text{split} \rfloor` go to the validation set, in
-    their order; the others stay, shuffled. The product is that of binary numbers: 0.29 of 100
-    samples are 28.
+    their order; the others stay, shuffled. The product is that of binary floating point: 0.29 of
+    100 samples are 28.
 
     :param ds_train: data set with the attributes ``data`` and ``targets``, each a tensor, an array
         or a list over the samples
     :param ds_val: another data set with these attributes, which are replaced; it keeps the rest,
         such as transforms
-    :param split: share of the samples that is moved, from 0 to 1
-    :param seed: seed of the draw; the global random numbers are left alone; default 0
+    :param split: fraction of the samples that is moved, from 0 to 1
+    :param seed: seed of the draw, which does not use the global random state; default 0
     :returns: ``ds_train`` and ``ds_val``
     :raises TypeError: a data set without these attributes
-    :raises ValueError: one data set given twice, or a share outside [0, 1]
+    :raises ValueError: one data set given twice, or a fraction outside [0, 1]
     """
     _check_data("ds_train", ds_train)
     _check_data("ds_val", ds_val)
@@ -127,7 +129,7 @@ def valid_split(
             "ds_val is ds_train itself, which cannot hold both parts; load the data set twice"
         )
     if not 0 <= split <= 1:
-        raise ValueError(f"split={split} must be a share of the samples, from 0 to 1")
+        raise ValueError(f"split={split} must be a fraction of the samples, from 0 to 1")
     samples = len(ds_train.targets)
     kept = samples - int(samples * split)
     train = np.random.default_rng(seed).choice(samples, size=kept, replace=False)

@@ -1,3 +1,5 @@
+"""Batch normalization through time."""
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
@@ -6,7 +8,7 @@ from torch import Tensor, nn
 
 
 class _BatchNormTT(nn.ModuleList):
-    """One batch normalisation for each time step, without a shift."""
+    """One batch normalization for each time step, without a shift."""
 
     _norm: ClassVar[type[nn.Module]]
 
@@ -31,12 +33,12 @@ class _BatchNormTT(nn.ModuleList):
         return nn.ModuleList(chosen) if isinstance(index, slice) else chosen
 
     def forward(self, x: Tensor, step: int) -> Tensor:
-        """Normalise one time step.
+        """Normalize one time step.
 
-        :param x: what comes in at this time step, as the batch normalisation takes it
-        :param step: which time step it is, from 0
-        :returns: likewise
-        :raises ValueError: there is no such time step
+        :param x: input of this time step, ``[B, features]`` or ``[B, channels, ...]``
+        :param step: number of the time step, from 0
+        :returns: the normalized input, of the same shape
+        :raises ValueError: ``step`` is not one of the time steps
         """
         if not 0 <= step < len(self):
             raise ValueError(
@@ -47,22 +49,22 @@ class _BatchNormTT(nn.ModuleList):
 
 
 class BatchNormTT1d(_BatchNormTT):
-    r"""Batch normalisation through time: each time step has statistics and a scale of its own.
+    r"""Batch normalization through time, with separate statistics and scales for each time step.
 
     .. math:: Y[t] = \gamma[t]\, \frac{X[t] - \mu[t]}{\sqrt{\sigma^2[t] + \epsilon}}
 
-    where :math:`\mu[t]` and :math:`\sigma^2[t]` are mean and variance of each feature over the
-    batch, in training, or their running averages, in evaluation. There is no shift, which would
-    act like another threshold.
+    where :math:`\mu[t]` and :math:`\sigma^2[t]` are the mean and variance of each feature over the
+    batch in training mode, and their running averages in evaluation mode. There is no shift, which
+    would act like another threshold.
 
-    It is a list of :math:`T` layers, ``nn.BatchNorm1d`` without ``bias``: ``bntt(x, step)`` calls
-    that of one time step, and ``bntt[step]`` gives it.
+    It is a list of :math:`T` layers ``nn.BatchNorm1d`` without ``bias``: ``bntt(x, step)`` calls
+    the layer of one time step, and ``bntt[step]`` returns it.
 
     :param input_features: number of features
     :param time_steps: number of time steps :math:`T`
-    :param eps: what is added to the variance
-    :param momentum: share of the newest batch in the running averages
-    :param affine: whether the scale :math:`\gamma` is learned; otherwise it is 1
+    :param eps: :math:`\epsilon`, added to the variance. Default: ``1e-5``
+    :param momentum: weight of the newest batch in the running averages. Default: ``0.1``
+    :param affine: whether the scale :math:`\gamma` is learned; otherwise it is 1. Default: ``True``
 
     Example::
 
@@ -81,7 +83,10 @@ class BatchNormTT2d(_BatchNormTT):
     """:class:`BatchNormTT1d` for images, with ``nn.BatchNorm2d``.
 
     :param input_features: number of channels
-    :param time_steps: as for :class:`BatchNormTT1d`, and so are the others
+    :param time_steps: number of time steps :math:`T`
+    :param eps: added to the variance. Default: ``1e-5``
+    :param momentum: weight of the newest batch in the running averages. Default: ``0.1``
+    :param affine: whether the scale is learned; otherwise it is 1. Default: ``True``
     """
 
     _norm = nn.BatchNorm2d

@@ -1,14 +1,17 @@
+"""Graded spikes."""
+
 import torch
 from torch import Tensor, nn
 
 
 class GradedSpikes(nn.Module):
-    r"""Give the spikes of each neuron a size of their own, which is learned.
+    r"""Scale the spikes of each neuron by a learnable factor.
 
     .. math:: Y_i = w_i S_i
 
-    :param size: number of neurons, the last dimension of the input; 1 for one weight for all
-    :param constant_factor: what all weights start from; None or 0 for values drawn at random from
+    :param size: number of neurons, the last dimension of the input; 1 for one weight :math:`w`
+        shared by all neurons
+    :param constant_factor: initial value of all weights; None or 0 for values drawn uniformly from
         0.5 to 1.5
 
     Example::
@@ -28,10 +31,10 @@ class GradedSpikes(nn.Module):
         self.weights = nn.Parameter(torch.rand(size, 1) + 0.5 if weights is None else weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh spikes.
+        """Scale spikes.
 
         :param x: spikes ``[..., size]``
-        :returns: weighted spikes of the same shape
+        :returns: scaled spikes of the same shape
         :raises ValueError: the last dimension is not ``size``, and ``size`` is not 1
         """
         if self.size != 1 and (x.dim() == 0 or x.shape[-1] != self.size):

@@ -1,3 +1,5 @@
+"""Multiplication by a factor."""
+
 from torch import Tensor, nn
 
 
@@ -12,5 +14,9 @@ class Scale(nn.Module):
         self.scale = nn.Parameter(scale.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the product with ``x``, ``[B, ...]``."""
+        """Scale an input.
+
+        :param x: input ``[B, ...]``
+        :returns: the product, of the same shape
+        """
         return self.scale * x

@@ -17,7 +17,7 @@ def accuracy_rate(
     population_code: bool = False,
     num_classes: int | bool = False,
 ) -> np.float64:
-    r"""Share of the samples whose class fires most often.
+    r"""Return the fraction of samples whose class fires most often.
 
     With :math:`N_b^{(k)}` the number of spikes of class :math:`k` in sample :math:`b` and
     :math:`y_b` the sample's class,
@@ -26,16 +26,16 @@ def accuracy_rate(
 
         \frac{1}{B} \sum_{b=1}^{B} \left[ \arg\max_k N_b^{(k)} = y_b \right] .
 
-    Of classes that fire equally often the first one counts.
+    If several classes fire equally often, the first one counts.
 
     :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons; or
         feature maps, [T, B, C, ...], or the spikes of a single sample, [T, C].
-    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist is never
-        right.
-    :param population_code: whether several neighboring neurons form a class. Default: ``False``
+    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist counts as
+        wrong.
+    :param population_code: whether several adjacent neurons form a class. Default: ``False``
     :param num_classes: number of classes, needed with a population code. Default: ``False``
     :returns: accuracy from 0 to 1.
-    :raises TypeError: if an argument is of a wrong type.
+    :raises TypeError: if an argument has the wrong type.
     :raises ValueError: for shapes that do not fit, or a population code without a fitting number of
         classes.
     """
@@ -45,7 +45,7 @@ def accuracy_rate(
 
 
 def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
-    r"""Share of the samples whose class fires first.
+    r"""Return the fraction of samples whose class fires first.
 
     With :math:`t_b^{(k)}` the time of the first spike of neuron :math:`k` in sample :math:`b`, as
     :class:`~snntorch.functional.loss.SpikeTime` gives it, and :math:`y_b` the sample's class,
@@ -54,15 +54,15 @@ def accuracy_temporal(spk_out: Tensor, targets: Tensor) -> np.float64:
 
         \frac{1}{B} \sum_{b=1}^{B} \left[ \arg\min_k t_b^{(k)} = y_b \right] .
 
-    Of neurons that fire at the same time the first one counts. A silent neuron counts as firing
+    If several neurons fire at the same time, the first one counts. A silent neuron counts as firing
     at the last step.
 
     :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons; or
         feature maps, [T, B, C, ...], or the spikes of a single sample, [T, C].
-    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist is never
-        right.
+    :param targets: class indices, shape [B], [B, ...] or (). A class that does not exist counts as
+        wrong.
     :returns: accuracy from 0 to 1.
-    :raises TypeError: if an argument is of a wrong type.
+    :raises TypeError: if an argument has the wrong type.
     :raises ValueError: for shapes that do not fit.
     """
     times = SpikeTime.FirstSpike.apply(_class_outputs(spk_out, dense=True))

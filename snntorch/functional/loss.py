@@ -39,10 +39,10 @@ def _check_population(population_code: bool, num_classes: int | bool) -> int:
 
 
 def _class_outputs(outputs: Tensor, num_classes: int = 0, dense: bool = False) -> Tensor:
-    """The recorded outputs [T, B, C] as one floating trace per class [T, B, K].
+    """Return the recorded outputs [T, B, C] as one floating-point trace per class [T, B, K].
 
     With a population code of ``num_classes`` (0 for none) the neurons are cut into K blocks of
-    neighbors, one per class, and each block is summed. With ``dense`` axes of space may follow,
+    neighbors, one per class, and each block is summed. With ``dense``, spatial axes may follow,
     [T, B, C, ...], and the batch may be missing, [T, C]. Half precision becomes float32: sums over
     time and squares of them overflow float16.
     """
@@ -138,8 +138,8 @@ class LossFunctions:
 
         \mathcal{L} = \operatorname{reduce}_b \left( w_{y_b} \, \ell_b \right) .
 
-    The mean of weighted losses divides by the number of elements. Only that of
-    :class:`ce_temporal_loss` divides by the sum of the weights.
+    The mean of weighted losses divides by the number of elements. Only :class:`ce_temporal_loss`
+    divides by the sum of the weights.
 
     :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default of every loss: ``"mean"``
     :param weight: one factor per class, shape [K]. Default of every loss: ``None``
@@ -153,18 +153,18 @@ class LossFunctions:
         neurons form a class; otherwise K = C. The cross-entropies also take feature maps,
         [T, B, C, ...], and the outputs of a single sample, [T, C].
     :param targets: class indices from 0 to K - 1, shape [B], or [B, ...] for feature maps and ()
-        for a single sample. The cross-entropies leave out class -100, as those of PyTorch do.
+        for a single sample. The cross-entropies ignore class -100, as PyTorch does.
     :returns: the loss, float64 for float64 outputs and float32 for all others. Reduced, its
         shape is (), or (1,) for losses that are averaged over time and have no weight. With
         ``reduction="none"`` a cross-entropy has the shape of the targets, a squared error [B, K].
-    :raises TypeError: if an argument is of a wrong type.
+    :raises TypeError: if an argument has the wrong type.
     :raises ValueError: for an unknown reduction, a number of weights other than K, a population
         code without a fitting ``num_classes``, outputs that are not [T, B, C], targets that are
         not one index per sample (such as one-hot targets) or a class that does not exist.
 
-    To write your own loss, define ``_compute_loss``. It gets the arguments of the call, and
-    returns the loss reduced as ``_intermediate_reduction()`` says: by ``reduction``, or not at all
-    if there is a weight, which has to be applied first. The call does the remaining reduction.
+    To write your own loss, define ``_compute_loss``. It gets the arguments of the call, and returns
+    the loss reduced by ``_intermediate_reduction()``. That is ``reduction``, or ``"none"`` if there
+    is a weight, since weights are applied first. The call does the remaining reduction.
 
     .. code-block:: python
 
@@ -188,7 +188,7 @@ class LossFunctions:
         raise NotImplementedError(f"{type(self).__name__} does not define _compute_loss")
 
     def _intermediate_reduction(self) -> str:
-        """The reduction for ``_compute_loss`` to apply: none before weights."""
+        """Return the reduction for ``_compute_loss`` to apply: ``"none"`` if weights follow."""
         return self.reduction if self.weight is None else "none"
 
     def _reduce(self, loss: Tensor) -> Tensor:
@@ -247,7 +247,7 @@ class _ClassLoss(LossFunctions):
         return outputs
 
     def _classes(self, targets: Tensor, logits: Tensor) -> Tensor:
-        """The checked targets of a cross-entropy, which leaves out class -100 as PyTorch's do."""
+        """The checked targets of a cross-entropy, which ignores class -100."""
         return _class_indices(targets, logits, _class_axis(logits), ignored=-100)
 
     def _cross_entropy(self, logits: Tensor, classes: Tensor, reduction: str) -> Tensor:
@@ -272,9 +272,14 @@ class ce_rate_loss(_ClassLoss):
         \ell = -\frac{1}{T} \sum_{t=1}^{T}
         \ln \frac{\exp S_t^{(y)}}{\sum_k \exp S_t^{(k)}} .
 
-    It trains the right neuron to fire at every step and the others never to fire.
-    The arguments and the call are those of :class:`LossFunctions`. Without a weight the reduced
-    loss has the shape (1,).
+    It trains the right neuron to fire at every step and the others never to fire. The loss is
+    called as described in :class:`LossFunctions`. Without a weight the reduced loss has the shape
+    (1,).
+
+    :param population_code: whether several neurons form a class. Default: ``False``
+    :param num_classes: number of classes K, needed with a population code. Default: ``False``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
     """
 
     def __init__(
@@ -308,7 +313,12 @@ class ce_count_loss(_ClassLoss):
 
         \ell = -\ln \frac{\exp N^{(y)}}{\sum_k \exp N^{(k)}} .
 
-    The arguments and the call are those of :class:`LossFunctions`.
+    The loss is called as described in :class:`LossFunctions`.
+
+    :param population_code: whether several neurons form a class. Default: ``False``
+    :param num_classes: number of classes K, needed with a population code. Default: ``False``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
     """
 
     def __init__(
@@ -335,9 +345,11 @@ class ce_max_membrane_loss(_ClassLoss):
 
         \ell = -\ln \frac{\exp P^{(y)}}{\sum_k \exp P^{(k)}} .
 
-    The gradient goes to the time step of the peak alone. The arguments, except for the population
-    code, and the call are those of :class:`LossFunctions`, with membrane potentials instead of
-    spikes.
+    The gradient goes to the time step of the peak alone. The loss is called as described in
+    :class:`LossFunctions`, with membrane potentials instead of spikes.
+
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
     """
 
     def __init__(self, reduction: str = "mean", weight: Tensor | None = None) -> None:
@@ -374,11 +386,15 @@ class mse_count_loss(_ClassLoss):
         r_{\text{incorrect}} & k \neq y .
         \end{cases}
 
-    A rate of 0.29 over 100 steps aims at 29 spikes: binary rounding of the product is undone.
-    The other arguments and the call are those of :class:`LossFunctions`.
+    A rate of 0.29 over 100 steps aims at 29 spikes: binary rounding of the product is undone. The
+    loss is called as described in :class:`LossFunctions`.
 
-    :param correct_rate: share of the steps at which the right class is to fire. Default: ``1``
-    :param incorrect_rate: share of the steps at which the others are to fire. Default: ``0``
+    :param correct_rate: fraction of the steps at which the right class should fire. Default: ``1``
+    :param incorrect_rate: fraction of the steps at which the others should fire. Default: ``0``
+    :param population_code: whether several neurons form a class. Default: ``False``
+    :param num_classes: number of classes K, needed with a population code. Default: ``False``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
     """
 
     def __init__(
@@ -421,20 +437,21 @@ class mse_membrane_loss(_ClassLoss):
         V_{\text{off}} & k \neq y_t .
         \end{cases}
 
-    The other arguments, except for the population code, and the call are those of
-    :class:`LossFunctions`, with membrane potentials instead of spikes. With
-    ``time_var_targets=True`` the targets are one of
+    The loss is called as described in :class:`LossFunctions`, with membrane potentials instead of
+    spikes. With ``time_var_targets=True`` the targets are either
 
-    - class indices of every time step, shape [T, B];
-    - target membrane potentials of every neuron at every time step, shape [T, B, C]. They are
-      :math:`V` itself, so ``on_target`` and ``off_target`` play no part, and ``weight`` weighs
-      each neuron by its own class instead of the sample by its target.
+    - class indices of every time step, shape [T, B]; or
+    - target membrane potentials :math:`V` of every neuron at every time step, shape [T, B, C].
+      ``on_target`` and ``off_target`` are then ignored, and ``weight`` has one factor per neuron
+      instead of one per target class.
 
     Without a weight the reduced loss has the shape (1,).
 
     :param time_var_targets: whether the targets change over time. Default: ``False``
     :param on_target: target membrane potential of the right neuron. Default: ``1``
     :param off_target: target membrane potential of the others. Default: ``0``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
     """
 
     def __init__(
@@ -471,15 +488,15 @@ def _spike_times(spk_rec: Tensor, spk_count: int) -> Tensor:
     """The times of the first F spikes, [F, ...], of a record [T, ...], with a slope of -1."""
     spk_rec = spk_rec.to(torch.promote_types(spk_rec.dtype, torch.float32))
     seen = (spk_rec != 0).cumsum(0)
-    # A spike comes after as many steps as have seen no more than the spikes before it.
+    # The time of a spike is the number of steps in which only its predecessors have been seen.
     times = torch.stack([(seen <= before).sum(0) for before in range(spk_count)])
     times = times.clamp(max=len(spk_rec) - 1)
     spikes = spk_rec.gather(0, times)
-    return times + (spikes.detach() - spikes)  # adds nothing but the slope
+    return times + (spikes.detach() - spikes)  # adds only the slope
 
 
 def _steps_given(name: str, times: Any) -> int:
-    """Return how many time steps are given, or raise TypeError if they are not numbers."""
+    """Return the number of target times, or raise TypeError if they are not numbers."""
     try:
         return torch.as_tensor(times).numel()
     except (RuntimeError, TypeError, ValueError):
@@ -501,27 +518,28 @@ class SpikeTime(nn.Module):
         0 & \text{otherwise.}
         \end{cases}
 
-    Steps count from 0. A spike that is missing counts as one at the last step, where its gradient
-    goes too, so that silent neurons learn. The slope is a surrogate: a stronger input makes a spike
-    come earlier. Every value other than 0 is one spike.
+    Steps count from 0. A missing spike counts as a spike at the last step and gets its gradient
+    there, so that silent neurons learn. The slope is a surrogate: a stronger input makes a spike
+    come earlier. Every nonzero value is one spike.
 
     :param target_is_time: whether targets are spike times, not class indices. Default: ``False``
-    :param on_target: step at which the right neuron is to fire; with ``multi_spike`` one for each
-        of its spikes. Negative times count from the end. Default: ``0``
-    :param off_target: the same of the other neurons. Default: ``-1``, the last step
-    :param tolerance: spikes less than this number of steps away from their targets count as being
-        on target. Default: ``0``
+    :param on_target: step at which the right neuron should fire; with ``multi_spike`` one step for
+        each of its spikes. Negative times count from the end. Default: ``0``
+    :param off_target: step or steps at which the other neurons should fire. Default: ``-1``, the
+        last step
+    :param tolerance: a spike less than this number of steps away from its target counts as on
+        target. Default: ``0``
     :param multi_spike: whether several spikes of each neuron have targets. Default: ``False``
 
     Calling it:
 
     :param spk_out: recorded spikes, shape [T, B, C]: time steps, batch, output neurons.
     :param targets: class indices, shape [B]; with ``target_is_time`` the times, shape [B, C], or
-        [C] for all samples alike; with ``multi_spike`` [F, B, C] or [F, 1, C], for the first F
-        spikes.
+        [C] for the same times in all samples; with ``multi_spike`` [F, B, C] or [F, 1, C], for the
+        first F spikes.
     :returns: the times of the spikes, shape [B, C], with ``multi_spike`` [F, B, C], and the target
-        times, of that shape too, or of the shape and the type that they were given in.
-    :raises TypeError: if an argument is of a wrong type.
+        times, in that shape, or with the shape and dtype in which they were passed.
+    :raises TypeError: if an argument has the wrong type.
     :raises ValueError: for shapes that do not fit, a class that does not exist, a negative
         tolerance, or numbers of on and off targets that differ or are not 1 without
         ``multi_spike``.
@@ -531,25 +549,45 @@ class SpikeTime(nn.Module):
     """
 
     class FirstSpike:
-        """``apply(spk_rec)``: the times of the first spikes, [B, C], of a record [T, B, C]."""
+        """Times of the first spikes: ``apply(spk_rec)``."""
 
         @staticmethod
         def apply(spk_rec: Tensor, device: Any = None) -> Tensor:
+            """Return the times of the first spikes.
+
+            :param spk_rec: recorded spikes, shape [T, B, C].
+            :param device: ignored.
+            :returns: times, shape [B, C].
+            """
             return _spike_times(spk_rec, 1)[0]
 
     class MultiSpike:
-        """``apply(spk_rec, spk_count)``: the times of the first F spikes, [F, B, C]."""
+        """Times of the first F spikes: ``apply(spk_rec, spk_count)``."""
 
         @staticmethod
         def apply(spk_rec: Tensor, spk_count: int, device: Any = None) -> Tensor:
+            """Return the times of the first F spikes.
+
+            :param spk_rec: recorded spikes, shape [T, B, C].
+            :param spk_count: number F of spikes.
+            :param device: ignored.
+            :returns: times, shape [F, B, C].
+            """
             return _spike_times(spk_rec, spk_count)
 
     class Tolerance:
-        """``apply(spk_time, target, tolerance)``: the times, set to targets less than
-        ``tolerance`` away. The gradient passes as it is."""
+        """Times within a tolerance of their targets count as on target:
+        ``apply(spk_time, target, tolerance)``."""
 
         @staticmethod
         def apply(spk_time: Tensor, target: Tensor, tolerance: float) -> Tensor:
+            """Set times to their targets where they are near, and pass the gradient unchanged.
+
+            :param spk_time: times of spikes, any shape.
+            :param target: target times, of a shape that broadcasts to it.
+            :param tolerance: times less than this number of steps away become their targets.
+            :returns: the times, of the shape of ``spk_time``.
+            """
             near = (spk_time - target).abs() < tolerance
             return torch.where(near, target + (spk_time - spk_time.detach()), spk_time)
 
@@ -578,27 +616,43 @@ class SpikeTime(nn.Module):
         self.multi_spike = multi_spike
 
     def forward(self, spk_out: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the times of spikes and their targets.
+
+        :param spk_out: recorded spikes, shape [T, B, C].
+        :param targets: class indices or target times, as described for the class.
+        :returns: times and target times, shape [B, C], with ``multi_spike`` [F, B, C].
+        """
         outputs = _class_outputs(spk_out)
         return self._times(outputs, self._check_targets(outputs, targets))
 
     _prediction_check = staticmethod(_prediction_check)
 
     def labels_to_spike_times(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The target times of each neuron, as given by ``on_target`` and ``off_target``.
+        """Return the target times of each neuron, from ``on_target`` and ``off_target``.
 
         :param targets: class indices, shape [B].
         :param num_outputs: number of output neurons C.
-        :returns: times, shape [B, C], with ``multi_spike`` [F, B, C]. Negative ones stay.
+        :returns: times, shape [B, C], with ``multi_spike`` [F, B, C]. Negative times stay negative.
         """
         label = self.label_to_multi_spike if self.multi_spike else self.label_to_single_spike
         return label(targets, num_outputs)
 
     def label_to_single_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The target time of each neuron's first spike, [B, C], for class indices [B]."""
+        """Return the target time of each neuron's first spike.
+
+        :param targets: class indices, shape [B].
+        :param num_outputs: number of output neurons C.
+        :returns: times, shape [B, C].
+        """
         return self.label_to_multi_spike(targets, num_outputs)[0]
 
     def label_to_multi_spike(self, targets: Tensor, num_outputs: int) -> Tensor:
-        """The target times of each neuron's spikes, [F, B, C], for class indices [B]."""
+        """Return the target times of each neuron's spikes.
+
+        :param targets: class indices, shape [B].
+        :param num_outputs: number of output neurons C.
+        :returns: times, shape [F, B, C].
+        """
         on, off = (
             torch.as_tensor(times, dtype=torch.float32, device=targets.device).reshape(-1, 1, 1)
             for times in (self.on_target, self.off_target)
@@ -646,10 +700,10 @@ class SpikeTime(nn.Module):
 
 
 class ce_temporal_loss(_ClassLoss):
-    r"""Cross-entropy of the times of the first spikes: the right neuron is to fire first.
+    r"""Cross-entropy of the times of the first spikes: it trains the right neuron to fire first.
 
-    With the times :math:`t_0` of :class:`SpikeTime`, turned around so that the earliest is the
-    largest, as logits and the class :math:`y` of the sample,
+    With the times :math:`t_0` of :class:`SpikeTime`, inverted so that the earliest is the largest,
+    as logits and the class :math:`y` of the sample,
 
     .. math::
 
@@ -659,11 +713,14 @@ class ce_temporal_loss(_ClassLoss):
         1 / (t_0 + 1) & \text{reciprocal.}
         \end{cases}
 
-    The other arguments, except for the population code, and the call are those of
-    :class:`LossFunctions`; the slope of a spike time is that of :class:`SpikeTime`. The mean of
-    weighted losses is that of PyTorch, divided by the sum of the weights.
+    The loss is called as described in :class:`LossFunctions`; the slope of a spike time is that of
+    :class:`SpikeTime`. As in PyTorch, the mean of weighted losses is divided by the sum of the
+    weights.
 
     :param inverse: ``"negate"`` or ``"reciprocal"``. Default: ``"negate"``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, shape [K]. Default: ``None``
+    :raises ValueError: as :class:`LossFunctions`, or for an unknown ``inverse``.
     """
 
     def __init__(
@@ -685,18 +742,27 @@ class ce_temporal_loss(_ClassLoss):
 class mse_temporal_loss(_ClassLoss):
     r"""Squared error between the times of spikes and their target times.
 
-    With the times :math:`t_f` of the first :math:`F` spikes of each neuron, which is one without
-    ``multi_spike``, and the target times :math:`t^*_f`, all as :class:`SpikeTime` gives them,
+    With the times :math:`t_f` of the first :math:`F` spikes of each neuron (:math:`F = 1` without
+    ``multi_spike``) and the target times :math:`t^*_f`, both from :class:`SpikeTime`,
 
     .. math::
 
         \ell_f^{(k)} = \left( \frac{t_f^{(k)} - t_f^{*(k)}}{T} \right)^2 .
 
-    By default the right neuron is to fire at the first step, and the others at the last. Spikes
-    after the last target cost nothing; to penalize them, give them targets. The first five
-    arguments, the targets and the errors raised are those of :class:`SpikeTime`, everything else
-    is that of :class:`LossFunctions`. With ``target_is_time=True`` the weights belong to the output
-    neurons. With ``reduction="none"`` the shape is [B, C], with ``multi_spike`` [F, B, C].
+    By default the right neuron should fire at the first step, and the others at the last. Spikes
+    after the last target cost nothing; to penalize them, give them targets. The targets of the call
+    and the errors raised are those of :class:`SpikeTime`. With ``reduction="none"`` the loss has
+    the shape [B, C], with ``multi_spike`` [F, B, C].
+
+    :param target_is_time: whether targets are spike times, not class indices. Default: ``False``
+    :param on_target: step or steps at which the right neuron should fire. Default: ``0``
+    :param off_target: step or steps at which the others should fire. Default: ``-1``, the last step
+    :param tolerance: a spike less than this number of steps away from its target counts as on
+        target. Default: ``0``
+    :param multi_spike: whether several spikes of each neuron have targets. Default: ``False``
+    :param reduction: ``"mean"``, ``"sum"`` or ``"none"``. Default: ``"mean"``
+    :param weight: one factor per class, or per output neuron with ``target_is_time=True``.
+        Default: ``None``
     """
 
     def __init__(

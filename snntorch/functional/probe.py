@@ -1,7 +1,7 @@
-"""Monitors: record what goes in and out of layers, their attributes and their gradients.
+"""Monitors: record the inputs, outputs, attributes and gradients of layers.
 
-A monitor hooks onto all layers of a type, however deep in a network, and keeps one record per
-call of each: with a network that is called once per time step, one per step. Under
+A monitor registers hooks on all layers of a type, at any depth of a network, and keeps one record
+per call of each: one per time step for a network that is called once per step. Under
 :func:`snntorch.unroll` a layer that is monitored runs step by step, and each layer has the same
 records; those of the first layer come before those of the second.
 """
@@ -26,7 +26,11 @@ __all__ = [
 
 
 def unpack_len1_tuple(x: Any) -> Any:
-    """Return the only element of a tuple of length 1, and anything else as it is."""
+    """Return the only element of a tuple of length 1, and anything else unchanged.
+
+    :param x: any object.
+    :returns: ``x[0]`` or ``x``.
+    """
     return x[0] if isinstance(x, tuple) and len(x) == 1 else x
 
 
@@ -39,19 +43,19 @@ class BaseMonitor:
 
     ``monitor[i]`` is the i-th record of all layers, in the order of recording, and
     ``monitor["name"]`` the list of the records of one layer. A record is what the monitor's
-    function returns; by default it is the tensor itself, with its graph, so that long recordings
-    better pass a function that detaches, such as ``lambda x: x.detach()``.
+    function returns. By default it is the tensor itself, with its graph; for long recordings, pass
+    a function that detaches, such as ``lambda x: x.detach()``.
 
     ``monitored_layers`` lists the names of the layers as in ``net.named_modules()``, with ``""``
     for ``net`` itself, and ``records`` all records. A copy of the network records to the same
-    monitor, and a network that is monitored cannot be pickled: :meth:`remove_hooks` first.
+    monitor. A monitored network cannot be pickled; call :meth:`remove_hooks` first.
 
     Arguments of every monitor:
 
     :param net: the network, or a single layer.
     :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
         the type of ``net``
-    :raises TypeError: if an argument is of a wrong type.
+    :raises TypeError: if an argument has the wrong type.
     """
 
     def __init__(self) -> None:
@@ -72,13 +76,13 @@ class BaseMonitor:
         return [self.records[index] for index in self.name_records_index[i]]
 
     def clear_recorded_data(self) -> None:
-        """Drop all records; the monitor goes on."""
+        """Delete all records; recording continues."""
         self.records.clear()
         for index in self.name_records_index.values():
             index.clear()
 
     def enable(self) -> None:
-        """Go on recording after :meth:`disable`."""
+        """Resume recording after :meth:`disable`."""
         self._enable = True
 
     def disable(self) -> None:
@@ -86,11 +90,14 @@ class BaseMonitor:
         self._enable = False
 
     def is_enable(self) -> bool:
-        """Tell whether the monitor records."""
+        """Tell whether the monitor records.
+
+        :returns: True unless :meth:`disable` was called last.
+        """
         return self._enable
 
     def remove_hooks(self) -> None:
-        """Take the monitor off its layers for good; the records stay."""
+        """Remove the hooks from all layers for good; the records stay."""
         for hook in self.hooks:
             hook.remove()
         self.hooks.clear()
@@ -122,7 +129,12 @@ class BaseMonitor:
                 self.hooks.append(register(module, self.create_hook(name)))
 
     def create_hook(self, name: str) -> Callable[..., None]:
-        """Return the hook that records for the layer of this name."""
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        :raises NotImplementedError: if a subclass does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define create_hook")
 
     def _record(self, name: str, function: Callable[[Any], Any], value: Any) -> None:
@@ -132,11 +144,14 @@ class BaseMonitor:
 
 
 class OutputMonitor(BaseMonitor):
-    """Record what layers return: a tensor, or the tuple of spikes and states as it is.
+    """Record what layers return: a tensor, or the tuple of spikes and states.
 
-    Arguments, records and errors are those of :class:`BaseMonitor`, and:
+    :class:`BaseMonitor` describes the records and the errors.
 
-    :param function_on_output: turns an output into the record. Default: keeps it
+    :param net: the network, or a single layer.
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
+    :param function_on_output: turns an output into the record. Default: the identity
     """
 
     def __init__(
@@ -150,6 +165,12 @@ class OutputMonitor(BaseMonitor):
         self._attach(net, instance, function_on_output, nn.Module.register_forward_hook)
 
     def create_hook(self, name: str) -> Callable[..., None]:
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        """
+
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             self._record(name, self.function_on_output, output)
 
@@ -157,11 +178,14 @@ class OutputMonitor(BaseMonitor):
 
 
 class InputMonitor(BaseMonitor):
-    """Record what layers are given: a tensor, or the tuple of all if there are several.
+    """Record the inputs of layers: a tensor, or the tuple of all if there are several.
 
-    Arguments, records and errors are those of :class:`BaseMonitor`, and:
+    :class:`BaseMonitor` describes the records and the errors.
 
-    :param function_on_input: turns an input into the record. Default: keeps it
+    :param net: the network, or a single layer.
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
+    :param function_on_input: turns an input into the record. Default: the identity
     """
 
     def __init__(
@@ -180,6 +204,12 @@ class InputMonitor(BaseMonitor):
         )
 
     def create_hook(self, name: str) -> Callable[..., None]:
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        """
+
         def hook(module: nn.Module, inputs: Any, named: dict[str, Any], output: Any) -> None:
             self._record(name, self.function_on_input, (*inputs, *named.values()))
 
@@ -189,12 +219,15 @@ class InputMonitor(BaseMonitor):
 class AttributeMonitor(BaseMonitor):
     """Record an attribute of layers, such as the membrane potential ``"mem"``.
 
-    Arguments, records and errors are those of :class:`BaseMonitor`, and:
+    :class:`BaseMonitor` describes the records and the errors.
 
     :param attribute_name: name of the attribute.
     :param pre_forward: whether to record before each call of the layer instead of after it. A
         state that does not exist before the first call is recorded as zeros.
-    :param function_on_attribute: turns the attribute into the record. Default: keeps it
+    :param net: the network, or a single layer.
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
+    :param function_on_attribute: turns the attribute into the record. Default: the identity
     """
 
     def __init__(
@@ -214,6 +247,12 @@ class AttributeMonitor(BaseMonitor):
         self._attach(net, instance, function_on_attribute, register)
 
     def create_hook(self, name: str) -> Callable[..., None]:
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        """
+
         def hook(module: nn.Module, inputs: Any, *output: Any) -> None:
             attribute = self.attribute_name
             value = getattr(module, attribute)
@@ -236,12 +275,14 @@ class AttributeMonitor(BaseMonitor):
 class GradOutputMonitor(BaseMonitor):
     """Record the gradients of what layers return, in the order of the backward pass.
 
-    The backward pass comes to the last time step first. Of a layer that returns several tensors
-    the record is a tuple, with ``None`` where no gradient arrives.
+    The backward pass visits the last time step first. For a layer that returns several tensors the
+    record is a tuple, with ``None`` where no gradient arrives. :class:`BaseMonitor` describes the
+    records and the errors.
 
-    Arguments, records and errors are those of :class:`BaseMonitor`, and:
-
-    :param function_on_grad_output: turns a gradient into the record. Default: keeps it
+    :param net: the network, or a single layer.
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
+    :param function_on_grad_output: turns a gradient into the record. Default: the identity
     """
 
     def __init__(
@@ -255,6 +296,12 @@ class GradOutputMonitor(BaseMonitor):
         self._attach(net, instance, function_on_grad_output, nn.Module.register_full_backward_hook)
 
     def create_hook(self, name: str) -> Callable[..., None]:
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        """
+
         def hook(module: nn.Module, grad_input: Any, grad_output: Any) -> None:
             self._record(name, self.function_on_grad_output, grad_output)
 
@@ -262,14 +309,16 @@ class GradOutputMonitor(BaseMonitor):
 
 
 class GradInputMonitor(BaseMonitor):
-    """Record the gradients of what layers are given, in the order of the backward pass.
+    """Record the gradients of the inputs of layers, in the order of the backward pass.
 
-    The backward pass comes to the last time step first. Of a layer that is given several tensors
-    the record is a tuple; the record of an input that needs no gradient is ``None``.
+    The backward pass visits the last time step first. For a layer with several inputs the record is
+    a tuple; the record of an input that needs no gradient is ``None``. :class:`BaseMonitor`
+    describes the records and the errors.
 
-    Arguments, records and errors are those of :class:`BaseMonitor`, and:
-
-    :param function_on_grad_input: turns a gradient into the record. Default: keeps it
+    :param net: the network, or a single layer.
+    :param instance: type of the layers to monitor, or a tuple or union of types. Default: ``None``,
+        the type of ``net``
+    :param function_on_grad_input: turns a gradient into the record. Default: the identity
     """
 
     def __init__(
@@ -283,6 +332,12 @@ class GradInputMonitor(BaseMonitor):
         self._attach(net, instance, function_on_grad_input, nn.Module.register_full_backward_hook)
 
     def create_hook(self, name: str) -> Callable[..., None]:
+        """Return the hook that records for one layer.
+
+        :param name: name of the layer in ``net.named_modules()``.
+        :returns: the hook.
+        """
+
         def hook(module: nn.Module, grad_input: Any, grad_output: Any) -> None:
             self._record(name, self.function_on_grad_input, grad_input)
 

@@ -1,4 +1,4 @@
-"""Quantisation of neuron states."""
+"""Quantization of neuron states."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["StateQuant", "state_quant"]
 
 
 def _midpoints(levels: Tensor) -> Tensor:
-    """The midpoints between rising levels, rounded down.
+    """Return the midpoints between sorted levels, rounded down.
 
     A number is above such a midpoint if and only if it is above the exact one.
     """
@@ -26,7 +26,7 @@ def _midpoints(levels: Tensor) -> Tensor:
 
 
 def _round(values: Tensor, levels: Tensor, midpoints: Tensor) -> Tensor:
-    """Return of rising levels, flat, those nearest to some values."""
+    """Return the sorted levels that are nearest to some values."""
     # One search among the midpoints: comparing every element with every level would take
     # as many times the memory of the input as there are levels.
     nearest = torch.bucketize(values.contiguous(), midpoints, out_int32=True)
@@ -35,14 +35,13 @@ def _round(values: Tensor, levels: Tensor, midpoints: Tensor) -> Tensor:
 
 
 class StateQuant(torch.autograd.Function):
-    r"""Round every element of a tensor to the nearest of some levels.
+    r"""Round every element of a tensor to the nearest level.
 
     .. math::
 
         q(u) = \arg\min_{l \in L} |u - l| , \qquad \frac{\partial q}{\partial u} := 1 .
 
-    The lower of two equally near levels is taken. The gradient passes straight through. NaN
-    stays NaN.
+    Ties go to the lower level. The gradient passes straight through. NaN stays NaN.
 
     Call ``StateQuant.apply(input_, levels)``:
 
@@ -53,6 +52,7 @@ class StateQuant(torch.autograd.Function):
 
     @staticmethod
     def forward(input_: Tensor, levels: Tensor) -> Tensor:
+        """Round to the nearest levels."""
         if not input_.is_floating_point():
             input_ = input_.to(torch.get_default_dtype())
         levels = levels.to(input_).sort().values
@@ -61,32 +61,35 @@ class StateQuant(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        pass  # the straight-through gradient needs nothing of the forward pass
+        """Save nothing: the straight-through gradient does not depend on the input."""
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
+        """Pass the gradient straight through."""
         return grad_output, None
 
     @staticmethod
     def jvp(ctx: Any, input_tangent: Tensor, levels_tangent: Tensor | None) -> Tensor:
+        """Pass the tangent straight through."""
         return input_tangent.clone()
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int | None, int | None], input_: Tensor, levels: Tensor
     ) -> tuple[Tensor, int | None]:
+        """Round a batch of inputs under ``torch.func.vmap``."""
         if in_dims[1] is not None:
             raise NotImplementedError("StateQuant takes one set of levels for a whole batch")
         return StateQuant.apply(input_, levels), in_dims[0]
 
 
-# Factor between neighbouring steps of levels that are not uniform, by number of bits; for more
-# bits it is the last one. With more levels the steps may shrink more slowly.
+# Factor between neighboring steps of nonuniform levels, by number of bits; for more bits it is the
+# last one. With more levels the steps may shrink more slowly.
 _MULTIPLIERS = {1: 0.05, 2: 0.1, 3: 0.3, 4: 0.5, 5: 0.7, 6: 0.9, 7: 0.925, 8: 0.95}
 
 
 def _shrinking_levels(start: float, end: float, count: int, multiplier: float) -> Tensor:
-    """``count`` levels from ``start`` towards ``end``, which would be the next one.
+    """Return ``count`` levels from ``start`` towards ``end``, which would be the next one.
 
     Each step is ``multiplier`` times the one before.
     """
@@ -96,7 +99,7 @@ def _shrinking_levels(start: float, end: float, count: int, multiplier: float) -
 
 
 def _crowded_levels(low: float, centre: float, high: float, count: int, factor: float) -> Tensor:
-    """``count`` levels from ``low`` to ``high``, shrinking towards ``centre`` from both sides."""
+    """Return ``count`` levels that crowd around ``centre`` between ``low`` and ``high``."""
     below = math.floor(count * (centre - low) / (high - low))
     return torch.cat(
         (
@@ -107,7 +110,7 @@ def _crowded_levels(low: float, centre: float, high: float, count: int, factor: 
 
 
 class state_quant:
-    r"""Quantiser of a neuron's states, to be given to it as ``state_quant``.
+    r"""Quantizer of a neuron's states, passed to the neuron as ``state_quant``.
 
     Of :math:`L = 2^{\text{bits}}` levels the lowest and the highest are
 
@@ -115,12 +118,10 @@ class state_quant:
 
         l_0 = -\theta \, (1 + a) , \qquad l_{L-1} = \theta \, (1 + b) ,
 
-    with the threshold :math:`\theta`, the lower limit :math:`a` and the upper limit :math:`b`;
-    where the formulas below give no level on one side of the centre, that side's end is no level
-    either. Uniform levels divide this range evenly. Otherwise they
-    crowd around a centre :math:`c`, which is the threshold or 0: going from either end of the
-    range towards the centre, each step between levels is the one before times the multiplier
-    :math:`m`,
+    with the threshold :math:`\theta`, the lower limit :math:`a` and the upper limit :math:`b`.
+    Uniform levels divide this range evenly. Nonuniform levels crowd around a center :math:`c`,
+    which is the threshold or 0: from either end of the range towards the center, each step between
+    levels is the previous one times the multiplier :math:`m`,
 
     .. math::
 
@@ -128,28 +129,29 @@ class state_quant:
         l_{L-1-j} = l_{L-1} - (l_{L-1} - c) \frac{1 - m^j}{1 - m^{L - n}} ,
 
     for :math:`0 \le i < n` and :math:`0 \le j < L - n`, where
-    :math:`n = \lfloor L \, (c - l_0) / (l_{L-1} - l_0) \rfloor` levels lie below the centre. The
-    centre itself is not a level.
+    :math:`n = \lfloor L \, (c - l_0) / (l_{L-1} - l_0) \rfloor` levels lie below the center. The
+    center itself is not a level, nor is an end of the range on whose side of the center the
+    formulas give no levels.
 
-    The quantiser can be pickled and copied. Calling it with a tensor of any shape applies
+    The quantizer can be pickled and copied. Calling it with a tensor of any shape applies
     :class:`StateQuant`: it returns the nearest levels as a tensor of the same shape, device and
     dtype, whose gradient is that of the identity.
 
     :param num_bits: number of bits, 1 to 24. Default: ``8``
     :param uniform: whether the levels are evenly spaced. Default: ``True``
-    :param thr_centered: whether levels that are not uniform crowd around the threshold rather
-        than around 0. Default: ``True``
+    :param thr_centered: whether nonuniform levels crowd around the threshold instead of 0.
+        Default: ``True``
     :param threshold: firing threshold of the neuron. Default: ``1``
-    :param lower_limit: how far the range goes below minus the threshold, as a share of the
+    :param lower_limit: how far the range extends below minus the threshold, as a fraction of the
         threshold. Default: ``0``
-    :param upper_limit: how far the range goes above the threshold, as a share of the threshold.
-        Default: ``0.2``
-    :param multiplier: factor :math:`m > 0` between neighbouring steps of levels that are not
-        uniform. Default: ``None``, for 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.925 with 1 to 7 bits and
-        0.95 with more
-    :raises TypeError: if an argument is of a wrong type.
-    :raises ValueError: if an argument is out of range, or the limits leave no range or put the
-        centre outside of it.
+    :param upper_limit: how far the range extends above the threshold, as a fraction of the
+        threshold. Default: ``0.2``
+    :param multiplier: factor :math:`m > 0` between neighboring steps of nonuniform levels.
+        Default: ``None``, for 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.925 with 1 to 7 bits and 0.95 with
+        more
+    :raises TypeError: if an argument has the wrong type.
+    :raises ValueError: if an argument is out of range, or the limits leave no range or exclude the
+        center.
     """
 
     def __init__(
@@ -183,13 +185,13 @@ class state_quant:
         limits = f"lower_limit {lower_limit} and upper_limit {upper_limit}"
         if not low < high:
             raise ValueError(
-                f"{limits} give levels from {low} to {high}; expected a range that rises: "
+                f"{limits} give levels from {low} to {high}; expected an increasing range: "
                 f"their sum must be above -2."
             )
         if not (uniform or low <= centre <= high):
             raise ValueError(
-                f"{limits} give levels from {low} to {high}, which leaves out {centre}, around "
-                f"which they are to crowd: widen the limits or pass uniform=True."
+                f"{limits} give levels from {low} to {high}, which exclude their center "
+                f"{centre}: widen the limits or pass uniform=True."
             )
         # Made in either precision: float32 levels are not the rounded float64 ones in the last
         # bit, and inputs halfway between two levels depend on that bit.
@@ -199,7 +201,7 @@ class state_quant:
             else _crowded_levels(low, centre, high, count, multiplier).to(dtype)
             for dtype in (torch.float32, torch.float64)
         }
-        # What is recorded for an IPU cannot work them out.
+        # Computed here, since a recording for an IPU cannot compute them.
         self._midpoints = {dtype: _midpoints(levels) for dtype, levels in self._levels.items()}
 
     def __call__(self, input_: Tensor) -> Tensor:

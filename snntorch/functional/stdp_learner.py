@@ -1,24 +1,25 @@
-r"""Spike-timing-dependent plasticity: synapses that learn from the times of spikes alone.
+r"""Spike-timing-dependent plasticity: synapses learn from the times of spikes alone.
 
-Every neuron before (pre) and after (post) a synapse leaves a trace, which each of its spikes
-:math:`S` raises by 1 and which decays in between,
+Every neuron before (pre) and after (post) a synapse has a trace. Each spike :math:`S` of the neuron
+raises it by 1, and it decays in between,
 
 .. math::
 
     x[t] = \left( 1 - \frac{1}{\tau_{\rm pre}} \right) x[t-1] + S_{\rm pre}[t] , \qquad
     y[t] = \left( 1 - \frac{1}{\tau_{\rm post}} \right) y[t-1] + S_{\rm post}[t] ,
 
-with the time constants in time steps and traces that start from 0. A synapse grows weaker when
-the neuron before it fires, by the trace of the neuron after it, and stronger in the opposite case:
+with the time constants in time steps and traces that start from 0. When the neuron before a synapse
+fires, the synapse weakens by the trace of the neuron after it; when the neuron after it fires, it
+strengthens by the trace of the neuron before it:
 
 .. math::
 
     \Delta w[t] = f_{\rm post}(w) \, x[t] \, S_{\rm post}[t]
     - f_{\rm pre}(w) \, y[t] \, S_{\rm pre}[t] ,
 
-summed over the batch and, in a convolution, over all places that share the weight. By default
+summed over the batch and, in a convolution, over all positions that share the weight. By default
 :math:`f(w) = w`; pass functions such as ``lambda w: 1e-2 * torch.ones_like(w)`` for other rules.
-None of this is differentiated.
+These updates are not differentiated.
 
 Sources: G. Bi, M. Poo, "Synaptic modifications in cultured hippocampal neurons", Journal of
 Neuroscience 18 (1998) 10464-10472; A. Morrison, M. Diesmann, W. Gerstner, "Phenomenological models
@@ -54,7 +55,7 @@ def _same(weight: Tensor) -> Tensor:
 
 
 def _euler_decay(tau: float, name: str) -> float:
-    """The decay of the equations above. Below 1 the trace would change its sign at every step."""
+    """Return the decay of the equations above; below ``tau = 1`` traces would alternate in sign."""
     if not tau >= 1:
         raise ValueError(f"{name} is {tau!r}; expected a time constant of at least 1 time step.")
     return 1 - 1 / tau
@@ -67,7 +68,7 @@ def _exponential_decay(tau: float, name: str) -> float:
 
 
 def _follow(trace: Trace, decay: float, spike: Tensor) -> Tensor:
-    """The trace after one more step."""
+    """Return the trace after one more step."""
     if isinstance(trace, Tensor) and trace.numel() > 1 and trace.shape != spike.shape:
         raise ValueError(
             f"the trace of the last step has shape {tuple(trace.shape)}, but the spikes have "
@@ -87,7 +88,7 @@ def _check_module(module: nn.Module, accepted: Any, name: str) -> None:
 
 
 def _linear_spikes(fc: nn.Linear, in_spike: Tensor, out_spike: Tensor) -> tuple[Tensor, Tensor]:
-    """The spikes in the type of the weight, after checking that they fit it."""
+    """Return the spikes in the dtype of the weight, after checking their shapes."""
     _check_module(fc, nn.Linear, "fc")
     expected = (*in_spike.shape[:-1], fc.out_features)
     if in_spike.shape[-1:] != (fc.in_features,) or out_spike.shape != expected:
@@ -110,19 +111,20 @@ def stdp_linear_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""One step of the rule at the head of this section, for a fully connected synapse.
+    r"""Compute one step of the rule at the head of this section, for a fully connected synapse.
 
-    :param fc: the synapse; its weight is read and not changed.
-    :param in_spike: spikes that it is given, shape [B, N].
+    :param fc: the synapse; its weight is read, not changed.
+    :param in_spike: input spikes of the synapse, shape [B, N].
     :param out_spike: spikes of the neurons after it, shape [B, M].
-    :param trace_pre: :math:`x` of the last step, shape [B, N], or ``None`` at the first one.
-    :param trace_post: :math:`y` of the last step, shape [B, M], or ``None`` at the first one.
+    :param trace_pre: :math:`x` of the last step, shape [B, N], or ``None`` at the first step.
+    :param trace_post: :math:`y` of the last step, shape [B, M], or ``None`` at the first step.
     :param tau_pre: time constant of :math:`x` in time steps, at least 1.
     :param tau_post: time constant of :math:`y` in time steps, at least 1.
-    :param f_pre: :math:`f_{\rm pre}`, from the weight to a factor of its shape. Default: the weight
-    :param f_post: :math:`f_{\rm post}`, likewise. Default: the weight
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
     :returns: the new traces :math:`x` and :math:`y`, and the change of the weight, shape [M, N].
-    :raises TypeError: if ``fc`` is of a wrong type.
+    :raises TypeError: if ``fc`` has the wrong type.
     :raises ValueError: for shapes that do not fit, or a time constant out of range.
     """
     before, after = _linear_spikes(fc, in_spike, out_spike)
@@ -146,23 +148,30 @@ def mstdp_linear_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""One step of STDP that a reward modulates, for a fully connected synapse.
+    r"""Compute one step of reward-modulated STDP for a fully connected synapse.
 
-    The traces decay by :math:`e^{-1/\tau}` in place of :math:`1 - 1/\tau`, and the change is not
-    summed over the batch: it is the eligibility :math:`\zeta` of each sample,
+    The traces decay by :math:`e^{-1/\tau}` instead of :math:`1 - 1/\tau`, and the change is not
+    summed over the batch. It is the eligibility :math:`\zeta` of each sample,
 
     .. math::
 
         \zeta[t] = f_{\rm post}(w) \, x[t] \, S_{\rm post}[t]
         - f_{\rm pre}(w) \, y[t] \, S_{\rm pre}[t] ,
 
-    which is yours to weigh by the reward of the sample and to sum.
+    The caller multiplies it by the reward of the sample and sums over the batch.
 
-    The arguments are those of :func:`stdp_linear_single_step`, with time constants above 0 and
-    any batch axes, or none.
-
+    :param fc: the synapse; its weight is read, not changed.
+    :param in_spike: input spikes of the synapse, shape [B, N], with any number of batch axes.
+    :param out_spike: spikes of the neurons after it, shape [B, M].
+    :param trace_pre: :math:`x` of the last step, shape [B, N], or ``None`` at the first step.
+    :param trace_post: :math:`y` of the last step, shape [B, M], or ``None`` at the first step.
+    :param tau_pre: time constant of :math:`x` in time steps, above 0.
+    :param tau_post: time constant of :math:`y` in time steps, above 0.
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
     :returns: the new traces :math:`x` and :math:`y`, and the eligibility, shape [B, M, N].
-    :raises TypeError: if ``fc`` is of a wrong type.
+    :raises TypeError: if ``fc`` has the wrong type.
     :raises ValueError: for shapes that do not fit, or a time constant out of range.
 
     Source: R. V. Florian, "Reinforcement learning through modulation of spike-timing-dependent
@@ -189,19 +198,35 @@ def mstdpet_linear_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""One step of STDP that a reward modulates later, through an eligibility trace.
+    r"""Compute one step of STDP that a later reward modulates through an eligibility trace.
 
-    What it computes is :func:`mstdp_linear_single_step`. The trace of the eligibility is yours to
-    keep, as rewards are,
+    It computes the same as :func:`mstdp_linear_single_step`. The caller keeps the eligibility
+    trace,
 
     .. math::
 
-        z[t] = e^{-1/\tau_{\rm trace}} \, z[t-1] + \frac{\zeta[t]}{\tau_{\rm trace}} .
+        z[t] = e^{-1/\tau_{\rm trace}} \, z[t-1] + \frac{\zeta[t]}{\tau_{\rm trace}} ,
 
+    and multiplies it by the reward.
+
+    :param fc: the synapse; its weight is read, not changed.
+    :param in_spike: input spikes of the synapse, shape [B, N], with any number of batch axes.
+    :param out_spike: spikes of the neurons after it, shape [B, M].
+    :param trace_pre: :math:`x` of the last step, shape [B, N], or ``None`` at the first step.
+    :param trace_post: :math:`y` of the last step, shape [B, M], or ``None`` at the first step.
+    :param tau_pre: time constant of :math:`x` in time steps, above 0.
+    :param tau_post: time constant of :math:`y` in time steps, above 0.
     :param tau_trace: :math:`\tau_{\rm trace}` in time steps; not used here.
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
+    :returns: the new traces :math:`x` and :math:`y`, and the eligibility :math:`\zeta`, shape
+        [B, M, N].
+    :raises TypeError: if ``fc`` has the wrong type.
+    :raises ValueError: for shapes that do not fit, or a time constant out of range.
 
-    The other arguments, what is returned, errors and the source are those of
-    :func:`mstdp_linear_single_step`.
+    Source: R. V. Florian, "Reinforcement learning through modulation of spike-timing-dependent
+    synaptic plasticity", Neural Computation 19 (2007) 1468-1502.
     """
     return mstdp_linear_single_step(
         fc, in_spike, out_spike, trace_pre, trace_post, tau_pre, tau_post, f_pre, f_post
@@ -243,7 +268,7 @@ def _stdp_conv_single_step(
         )
     pre = _follow(trace_pre, _euler_decay(tau_pre, "tau_pre"), before)
     post = _follow(trace_post, _euler_decay(tau_post, "tau_post"), after)
-    # All pairs of places that share a weight: how a convolution sums the weight's gradient.
+    # All pairs of positions that share a weight: a convolution sums its weight gradient like this.
     pair = conv1d_weight if isinstance(conv, nn.Conv1d) else conv2d_weight
     shared = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
     grown = pair(pre, weight.shape, after, **shared)
@@ -262,14 +287,22 @@ def stdp_conv2d_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the rule at the head of this section, for a two-dimensional convolution.
+    r"""Compute one step of the rule at the head of this section, for a 2D convolution.
 
-    The arguments are those of :func:`stdp_linear_single_step`, but for the shapes: with ``conv``
-    the synapse, ``in_spike`` is [B, C, H, W] and ``out_spike`` what the convolution makes of it.
-
-    :returns: the new traces, the first of the shape of the padded input, and the change of the
-        weight.
-    :raises TypeError: if ``conv`` is of a wrong type.
+    :param conv: the synapse; its weight is read, not changed.
+    :param in_spike: input spikes of the synapse, shape [B, C, H, W].
+    :param out_spike: spikes of the neurons after it, in the output shape of the convolution.
+    :param trace_pre: :math:`x` of the last step, in the shape of the padded input, or ``None`` at
+        the first step.
+    :param trace_post: :math:`y` of the last step, in the shape of ``out_spike``, or ``None`` at the
+        first step.
+    :param tau_pre: time constant of :math:`x` in time steps, at least 1.
+    :param tau_post: time constant of :math:`y` in time steps, at least 1.
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
+    :returns: the new traces :math:`x` and :math:`y`, and the change of the weight, in its shape.
+    :raises TypeError: if ``conv`` has the wrong type.
     :raises ValueError: for shapes that do not fit, or a time constant out of range.
     """
     _check_module(conv, nn.Conv2d, "conv")
@@ -289,9 +322,23 @@ def stdp_conv1d_single_step(
     f_pre: Factor = _same,
     f_post: Factor = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the rule at the head of this section, for a one-dimensional convolution.
+    r"""Compute one step of the rule at the head of this section, for a 1D convolution.
 
-    As :func:`stdp_conv2d_single_step`, with an input of shape [B, C, L].
+    :param conv: the synapse; its weight is read, not changed.
+    :param in_spike: input spikes of the synapse, shape [B, C, L].
+    :param out_spike: spikes of the neurons after it, in the output shape of the convolution.
+    :param trace_pre: :math:`x` of the last step, in the shape of the padded input, or ``None`` at
+        the first step.
+    :param trace_post: :math:`y` of the last step, in the shape of ``out_spike``, or ``None`` at the
+        first step.
+    :param tau_pre: time constant of :math:`x` in time steps, at least 1.
+    :param tau_post: time constant of :math:`y` in time steps, at least 1.
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
+    :returns: the new traces :math:`x` and :math:`y`, and the change of the weight, in its shape.
+    :raises TypeError: if ``conv`` has the wrong type.
+    :raises ValueError: for shapes that do not fit, or a time constant out of range.
     """
     _check_module(conv, nn.Conv1d, "conv")
     return _stdp_conv_single_step(
@@ -307,15 +354,15 @@ _SINGLE_STEPS: dict[type[nn.Module], Callable[..., tuple[Tensor, Tensor, Tensor]
 
 
 def _spikes(value: Any) -> Tensor:
-    """What a synapse is given, or the spikes among the spikes and states of a neuron."""
+    """Return the input of a synapse, or the spikes among a neuron's outputs."""
     return (value[0] if isinstance(value, tuple) else value).detach()
 
 
 class STDPLearner(nn.Module):
     r"""Watch a synapse and the neurons after it, and train the synapse by STDP.
 
-    It records the spikes at both ends as the network runs. A call of :meth:`step` then goes
-    through the recorded time steps by the rule at the head of this section::
+    It records the spikes at both ends while the network runs. A call of :meth:`step` then applies
+    the rule at the head of this section to the recorded time steps::
 
         learner = STDPLearner(synapse, lif, tau_pre=2.0, tau_post=2.0)
         optimizer = torch.optim.SGD(synapse.parameters(), lr=0.01)
@@ -325,16 +372,16 @@ class STDPLearner(nn.Module):
         learner.step(on_grad=True)
         optimizer.step()
 
-    The traces go on from call to call; between independent sequences call :meth:`reset`.
+    The traces carry over from call to call; call :meth:`reset` between independent sequences.
 
     :param synapse: a Linear, Conv1d or Conv2d.
-    :param sn: the neurons after it; of a tuple that they return, the first entry are the spikes.
+    :param sn: the neurons after it; if they return a tuple, its first entry is the spikes.
     :param tau_pre: time constant of the traces before the synapse in time steps, at least 1.
-    :param tau_post: the same after the synapse.
-    :param f_pre: :math:`f_{\rm pre}`, from the weight to a factor of its shape. Default: the
-        weight itself
-    :param f_post: :math:`f_{\rm post}`, likewise. Default: the weight itself
-    :raises TypeError: if ``synapse`` is another layer, or ``sn`` no module.
+    :param tau_post: time constant of the traces after the synapse in time steps, at least 1.
+    :param f_pre: :math:`f_{\rm pre}`, a function from the weight to a factor of the same shape.
+        Default: the identity
+    :param f_post: :math:`f_{\rm post}`, a function of the same kind. Default: the identity
+    :raises TypeError: if ``synapse`` is another layer, or ``sn`` is not a module.
     :raises ValueError: for a time constant below 1.
     """
 
@@ -363,7 +410,7 @@ class STDPLearner(nn.Module):
         self.trace_post: Tensor | None = None
 
     def reset(self) -> None:
-        """Forget the traces and what is recorded: the next step starts a sequence."""
+        """Delete the traces and the recorded spikes, to start a new sequence."""
         self.trace_pre = self.trace_post = None
         self._clear()
 
@@ -377,19 +424,19 @@ class STDPLearner(nn.Module):
         self.out_spike_monitor.disable()
 
     def enable(self) -> None:
-        """Go on recording after :meth:`disable`."""
+        """Resume recording after :meth:`disable`."""
         self.in_spike_monitor.enable()
         self.out_spike_monitor.enable()
 
     @torch.no_grad()
     def step(self, on_grad: bool = True, scale: float = 1.0) -> Tensor | None:
-        """Learn from the time steps recorded since the last call, and forget them.
+        """Learn from the time steps recorded since the last call, and delete the records.
 
-        :param on_grad: whether to subtract the change from ``synapse.weight.grad``, so that an
-            optimiser that descends applies it, in place of returning it. Default: ``True``
+        :param on_grad: whether to subtract the change from ``synapse.weight.grad``, so that
+            gradient descent applies it, instead of returning it. Default: ``True``
         :param scale: factor of the change. Default: ``1.0``
         :returns: the change of the weight, summed over the steps, or ``None`` with ``on_grad``.
-        :raises ValueError: if synapse and neurons were not called equally often.
+        :raises ValueError: if the synapse and the neurons were not called equally often.
         """
         before, after = self.in_spike_monitor[""], self.out_spike_monitor[""]
         if len(before) != len(after):

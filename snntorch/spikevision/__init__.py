@@ -1,4 +1,4 @@
-"""Neuromorphic data sets: deprecated in favor of tonic, which these classes read with."""
+"""Neuromorphic data sets, read through tonic. Deprecated: use tonic itself."""
 
 from warnings import warn
 

@@ -720,9 +720,9 @@ def test_wrong_targets():
     targets = torch.tensor([0, 2])
     with pytest.raises(ValueError, match="code is 'phase'; expected 'rate' or 'latency'"):
         spikegen.targets_convert(targets, 3, code="phase")
-    with pytest.raises(ValueError, match=r"correct_rate is 1.5; expected a share"):
+    with pytest.raises(ValueError, match=r"correct_rate is 1.5; expected a fraction"):
         spikegen.targets_rate(targets, 3, 4, correct_rate=1.5)
-    with pytest.raises(ValueError, match="incorrect_rate is -1; expected a share"):
+    with pytest.raises(ValueError, match="incorrect_rate is -1; expected a fraction"):
         spikegen.targets_rate(targets, 3, 4, incorrect_rate=-1)
     with pytest.raises(ValueError, match=r"incorrect_rate is 0.5; .* correct_rate = 0.2"):
         spikegen.targets_rate(targets, 3, 4, correct_rate=0.2, incorrect_rate=0.5)
@@ -736,7 +736,7 @@ def test_wrong_targets():
         spikegen.targets_rate(targets, 3, firing_pattern="burst")
     with pytest.raises(ValueError, match="num_steps is -3; expected"):
         spikegen.targets_rate(targets, 3, -3, correct_rate=0.5)
-    with pytest.raises(ValueError, match="rate is nan; expected a share"):
+    with pytest.raises(ValueError, match="rate is nan; expected a fraction"):
         spikegen.target_rate_code(4, rate=math.nan)
     for time in (-1, 4):
         with pytest.raises(ValueError, match="spike_time holds a time outside"):

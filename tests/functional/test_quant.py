@@ -282,14 +282,14 @@ def test_multiplier_out_of_range(multiplier):
     "limits", [{"upper_limit": -3}, {"lower_limit": -2.5}, {"lower_limit": math.nan}]
 )
 def test_limits_without_a_range(limits):
-    with pytest.raises(ValueError, match=r"lower_limit .* and upper_limit .* a range that rises"):
+    with pytest.raises(ValueError, match=r"lower_limit .* and upper_limit .* an increasing range"):
         state_quant(**limits)
 
 
 def test_limits_that_leave_out_the_centre():
-    with pytest.raises(ValueError, match=r"leaves out 1.0.*widen the limits"):
+    with pytest.raises(ValueError, match=r"exclude their center 1.0.*widen the limits"):
         state_quant(uniform=False, upper_limit=-0.5)
-    with pytest.raises(ValueError, match=r"leaves out 0.0.*widen the limits"):
+    with pytest.raises(ValueError, match=r"exclude their center 0.0.*widen the limits"):
         state_quant(uniform=False, thr_centered=False, lower_limit=-1.1, upper_limit=0.2)
     assert levels(state_quant(num_bits=1, upper_limit=-0.5)).tolist() == [-1.0, 0.5]
 

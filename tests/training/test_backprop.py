@@ -328,7 +328,7 @@ def test_progress_is_shown_when_asked_for(progress, capsys):
         ({"K": "2"}, TypeError, "K is '2'; expected"),
         ({"K": True}, TypeError, "K is True; expected"),
         ({"net": None}, TypeError, "net is a NoneType"),
-        ({"optimizer": None}, TypeError, "optimizer=None is none"),
+        ({"optimizer": None}, TypeError, "optimizer=None is not an optimizer"),
         (
             {"dataloader": [(torch.tensor(1.0), torch.zeros(3))]},
             ValueError,

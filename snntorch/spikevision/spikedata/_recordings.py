@@ -1,4 +1,4 @@
-"""What the data sets share: tonic's recordings, as frames."""
+"""Base class of the data sets: recordings read by tonic, as frames."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ Transform = Callable[[Any], Any]
 
 
 def _keep_what_is_there(recordings: Any) -> None:
-    """Stand in for tonic's download."""
+    """Replace tonic's download, and do nothing."""
 
 
 class Recordings(Dataset[tuple[Any, ...]]):
-    """Parent of the data sets.
+    """Base class of the data sets: each sample is its frames over time and its class.
 
     :param root: folder of the data sets, in which tonic keeps one folder each
-    :param train: whether to take the training set, else the test set. Default: ``True``
+    :param train: whether to take the training set instead of the test set. Default: ``True``
     :param transform: function of a sample's frames. Default: ``None``
     :param target_transform: function of a sample's class. Default: ``None``
-    :param download_and_create: whether tonic may download files that are missing; otherwise the
-        files that are there make the data set. Default: ``True``
-    :param num_steps: number of frames T; shorter recordings end in empty ones, longer ones are cut
+    :param download_and_create: whether tonic may download missing files; otherwise the data set
+        consists of the files that are there. Default: ``True``
+    :param num_steps: number of frames T; shorter recordings are padded with empty frames, longer
+        ones are cut
     :param dt: length of a frame in microseconds. Default: ``1000``
+    :param ds: number of adjacent pixels or channels that are added up. Default: ``1``
     :raises ModuleNotFoundError: if tonic is not installed.
     :raises FileNotFoundError: if there are no files and none may be downloaded.
-    :raises TypeError: if a count is no integer.
+    :raises TypeError: if a count is not an integer.
     :raises ValueError: if a count is less than 1.
     """
 
     axes: ClassVar[tuple[str, ...]] = ("p", "y", "x")
-    """What the axes of a frame stand for."""
+    """Axes of a frame: polarity and position."""
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class Recordings(Dataset[tuple[Any, ...]]):
         if not len(self.recordings):
             part = "training" if train else "test"
             raise FileNotFoundError(
-                f"there is no recording of the {part} set of {name} in {fspath(root)}: name the "
+                f"there is no recording of the {part} set of {name} in {fspath(root)}: pass the "
                 f"folder in which tonic keeps its folder {name}, or pass download_and_create=True."
             )
 

@@ -14,15 +14,26 @@ class DVSGesture(Recordings):
     """Eleven gestures of hands and arms, recorded by an event camera.
 
     A sample is its frames, shape [T, 2, 128 / ds, 128 / ds] with "off" before "on" events, and its
-    class from 0 to 10. The arguments are those of :class:`Recordings` and
+    class from 0 to 10.
 
-    :param num_steps: likewise. Default: ``None``, for 500 frames in training and 1800 in the test
+    :param root: folder of the data sets, in which tonic keeps one folder each
+    :param train: whether to take the training set instead of the test set. Default: ``True``
+    :param transform: function of a sample's frames. Default: ``None``
+    :param target_transform: function of a sample's class. Default: ``None``
+    :param download_and_create: whether tonic may download missing files. Default: ``True``
+    :param num_steps: number of frames T. Default: ``None``, for 500 in the training set and 1800 in
+        the test set
+    :param dt: length of a frame in microseconds. Default: ``1000``
     :param ds: height and width of the squares of pixels that are added up. Default: ``None``, for 1
-    :param return_meta: whether a sample has the lighting and the number of the person, too.
+    :param return_meta: whether a sample also has the lighting and the number of the person.
         Default: ``False``
-    :param time_shuffle: whether to put the frames into random order. Default: ``False``
+    :param time_shuffle: whether to shuffle the frames randomly. Default: ``False``
+    :raises ModuleNotFoundError: if tonic is not installed.
+    :raises FileNotFoundError: if there are no files and none may be downloaded.
+    :raises TypeError: if a count is not an integer.
+    :raises ValueError: if a count is less than 1.
 
-    A. Amir et al., *A low power, fully event-based gesture recognition system*, CVPR 2017.
+    Source: A. Amir et al., *A low power, fully event-based gesture recognition system*, CVPR 2017.
     """
 
     def __init__(

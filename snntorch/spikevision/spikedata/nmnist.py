@@ -11,10 +11,22 @@ class NMNIST(Recordings):
     """Handwritten digits, recorded by an event camera on three saccades.
 
     A sample is its frames, shape [T, 2, 34, 34] with "off" before "on" events, and its class from 0
-    to 9. The arguments are those of :class:`Recordings`.
+    to 9.
 
-    G. Orchard et al., *Converting static image datasets to spiking neuromorphic datasets using
-    saccades*, Frontiers in Neuroscience 9 (2015).
+    :param root: folder of the data sets, in which tonic keeps one folder each
+    :param train: whether to take the training set instead of the test set. Default: ``True``
+    :param transform: function of a sample's frames. Default: ``None``
+    :param target_transform: function of a sample's class. Default: ``None``
+    :param download_and_create: whether tonic may download missing files. Default: ``True``
+    :param num_steps: number of frames T. Default: ``300``
+    :param dt: length of a frame in microseconds. Default: ``1000``
+    :raises ModuleNotFoundError: if tonic is not installed.
+    :raises FileNotFoundError: if there are no files and none may be downloaded.
+    :raises TypeError: if a count is not an integer.
+    :raises ValueError: if a count is less than 1.
+
+    Source: G. Orchard et al., *Converting static image datasets to spiking neuromorphic datasets
+    using saccades*, Frontiers in Neuroscience 9 (2015).
     """
 
     def __init__(

@@ -10,13 +10,23 @@ from ._recordings import Recordings, Transform
 class SHD(Recordings):
     """Spoken digits, German and English, as the spikes of a model of the cochlea.
 
-    A sample is its frames, shape [T, 700 / ds], and its class from 0 to 19. The arguments are those
-    of :class:`Recordings` and
+    A sample is its frames, shape [T, 700 / ds], and its class from 0 to 19.
 
-    :param ds: number of neighbouring channels that are added up. Default: ``1``
+    :param root: folder of the data sets, in which tonic keeps one folder each
+    :param train: whether to take the training set instead of the test set. Default: ``True``
+    :param transform: function of a sample's frames. Default: ``None``
+    :param target_transform: function of a sample's class. Default: ``None``
+    :param download_and_create: whether tonic may download missing files. Default: ``True``
+    :param num_steps: number of frames T. Default: ``1000``
+    :param ds: number of adjacent channels that are added up. Default: ``1``
+    :param dt: length of a frame in microseconds. Default: ``1000``
+    :raises ModuleNotFoundError: if tonic is not installed.
+    :raises FileNotFoundError: if there are no files and none may be downloaded.
+    :raises TypeError: if a count is not an integer.
+    :raises ValueError: if a count is less than 1.
 
-    B. Cramer et al., *The Heidelberg spiking data sets for the systematic evaluation of spiking
-    neural networks*, IEEE Transactions on Neural Networks and Learning Systems 33 (2022).
+    Source: B. Cramer et al., *The Heidelberg spiking data sets for the systematic evaluation of
+    spiking neural networks*, IEEE Transactions on Neural Networks and Learning Systems 33 (2022).
     """
 
     axes = ("x",)
