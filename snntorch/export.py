@@ -1,4 +1,4 @@
-"""The exchange by NIR under the name that the documentation of 1.0.0 gives it."""
+"""Exchange by NIR, under the module name in the documentation of 1.0.0."""
 
 from .nir import Report, Row, draw, export_to_nir, import_from_nir, report
 

@@ -1,4 +1,4 @@
-"""Export to NIR: code for 1.0.0 finds it here."""
+"""Export to NIR, under the module name of 1.0.0."""
 
 from .nir import export_to_nir
 

@@ -1,4 +1,4 @@
-"""Import from NIR: code for 1.0.0 finds it here, and saved networks find their classes."""
+"""Import from NIR, under the module name of 1.0.0. Saved networks find their classes here."""
 
 from ._layers.scale import Scale
 from .nir import (

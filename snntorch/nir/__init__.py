@@ -1,5 +1,5 @@
 """Exchange of networks with other simulators and chips by NIR: export, import, a report on each
-node, and a picture of a graph."""
+node, and a plot of a graph."""
 
 from .drawing import draw
 from .exporting import export_to_nir

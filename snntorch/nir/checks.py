@@ -1,4 +1,4 @@
-"""What keeps a layer from being exported."""
+"""Reasons why a layer cannot be exported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def overridden(layer: nn.Module) -> list[str]:
 
 
 def _marks(values: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return marks that differ once values are replaced, or changed in place."""
+    """Return marks that change when values are replaced or modified in place."""
     return [
         (id(v), v._version if isinstance(v, Tensor) and not v.is_inference() else 0) for v in values
     ]
@@ -70,7 +70,7 @@ def run(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         handle.remove()
     if seen[:2] != [given, _marks(_packed(value))]:
         raise NotImplementedError(
-            "a hook changes its input or output; remove the hook, or make a layer of it"
+            "a hook changes its input or output; remove the hook, or turn it into a layer"
         )
     return value
 

@@ -1,4 +1,4 @@
-"""What both directions share: forward Euler, arrays, and the values of parameters."""
+"""Shared by export and import: forward Euler, arrays, and parameter values."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ KEY = "snntorch"
 Shape = tuple[int, ...]
 Edges = list[tuple[str, str]]
 
-# 1 - 2^-54 rounds to 1: this much decay is none, in float64 too.
+# 1 - 2^-54 rounds to 1 in float64, which means no decay.
 _NO_DECAY = 2.0**-54
 
 
 def time_constant(decay: Any, dt: float) -> Any:
-    r"""Return the time constant whose forward Euler step decays by ``decay``, in seconds."""
+    r"""Return the time constant in seconds whose forward Euler step has this decay."""
     return dt / np.maximum(1 - decay, _NO_DECAY)
 
 
 def decay(tau: Any, dt: float) -> Any:
-    r"""Return what is left after one forward Euler step, :math:`1 - dt / \tau`."""
+    r"""Return the decay of one forward Euler step, :math:`1 - dt / \tau`."""
     return np.maximum(1 - dt / tau, 0)
 
 
 def gain(r: Any, tau: Any, dt: float) -> Any:
-    r"""Return what one unit of input adds in one forward Euler step, :math:`r\, dt / \tau`."""
+    r"""Return the input gain of one forward Euler step, :math:`r\, dt / \tau`."""
     return r * dt / tau
 
 
 def integrator_gain(r: Any, dt: float) -> Any:
-    """Return the same without a leak, :math:`r dt`; some libraries write ``r = 1`` instead."""
+    """Return the input gain without a leak, :math:`r dt`; some libraries write ``r = 1`` for 1."""
     return np.where(r == 1, 1.0, r * dt)
 
 
 def check_dt(dt: float) -> float:
-    """Return the time step, or raise."""
+    """Return the time step as a float, or raise ValueError."""
     if not isinstance(dt, int | float | np.number) or not 0 < dt < float("inf"):
         raise ValueError(f"dt={dt!r} must be a positive number, the time step in seconds")
     return float(dt)
@@ -64,7 +64,7 @@ def check_map(name: str, given: Any, base: type, wiring: tuple[type, ...] = ()) 
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """Return a tensor as an array, wherever it lives."""
+    """Return a tensor on any device as an array."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
@@ -73,7 +73,7 @@ def spread(tensor: Tensor, shape: Shape) -> np.ndarray:
     """Return one value for each element of a sample of the given shape."""
     values = array(tensor)
     beyond = values.ndim - len(shape)
-    if beyond > 0:  # as in (1, 8) for samples of 8, which broadcasts over the batch
+    if beyond > 0:  # such as (1, 8) for samples of 8, which broadcasts over the batch
         if values.shape[:beyond] != (1,) * beyond:
             raise NotImplementedError(
                 f"a parameter of shape {values.shape} differs from sample to sample; NIR has one "
@@ -84,19 +84,19 @@ def spread(tensor: Tensor, shape: Shape) -> np.ndarray:
 
 
 def ints(value: Any, count: int) -> tuple[int, ...]:
-    """Return one number or several as so many ints."""
+    """Return ``count`` ints from one number or from as many."""
     return tuple(int(each) for each in np.broadcast_to(np.ravel(value), (count,)))
 
 
 class Converter:
-    """Makes a module of a node; remarks about it gather in ``note`` and ``approximate``."""
+    """Converts nodes to modules; collects remarks in ``note`` and ``approximate``."""
 
     def __init__(self, dt: float, dtype: torch.dtype) -> None:
         self.dt, self.dtype = dt, dtype
         self.note = self.approximate = ""
 
     def tensor(self, values: Any) -> Tensor:
-        """Return values of a node as a tensor of the network's type."""
+        """Return values of a node as a tensor of the network's dtype."""
         return torch.as_tensor(np.array(values), dtype=self.dtype)
 
     def decay(self, tau: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ class Converter:
         return decay(tau, self.dt)
 
     def layer(self, module: Any, weight: Any, bias: Any) -> nn.Module:
-        """Give a module its weight and bias."""
+        """Set a module's weight and bias, and return it."""
         module.weight = nn.Parameter(self.tensor(weight))
         module.bias = None if bias is None else nn.Parameter(self.tensor(bias))
         return module

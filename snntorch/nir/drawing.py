@@ -1,4 +1,4 @@
-"""A picture of a graph."""
+"""Plot of a graph."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 def draw(graph: nir.NIRGraph | str | PathLike[str], ax: Axes | None = None) -> Axes:
     """Draw a graph from left to right; dashed edges carry the value of the last step.
 
-    :param graph: as for :func:`import_from_nir`
-    :param ax: axes of matplotlib to draw into; default new ones of a fitting size
+    :param graph: a ``nir.NIRGraph``, or the path of a file with one
+    :param ax: matplotlib axes to draw on; default None, new ones of a fitting size
     :returns: the axes
-    :raises: as :func:`import_from_nir`
+    :raises FileNotFoundError: there is no such file
+    :raises NotImplementedError: a node of an unknown type in a file
+    :raises TypeError: ``graph`` is not a graph
+    :raises ValueError: an unreadable file; an edge is missing, duplicate or dangling
     """
     from matplotlib import pyplot as plt
 
@@ -69,7 +72,7 @@ def _kind(node: Any) -> str:
 
 
 def _places(wired: Wiring, labels: dict[str, str]) -> dict[str, tuple[float, float]]:
-    """Return the middle of each node's box in inches, in columns from left to right."""
+    """Return the center of each node's box in inches, in columns from left to right."""
     column: dict[str, int] = {}
     order, edges = wired.order, wired.edges
     into = {b: [a for a in wired.into(b) if (a, b) not in wired.cut] for b in order}

@@ -1,4 +1,4 @@
-"""From PyTorch to NIR: a network of one time step becomes a graph that other simulators read."""
+"""Export to NIR: convert a network of one time step to a graph for other simulators."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ _ADDITIONS = (operator.add, torch.add, "add", *_IN_PLACE)
 class _Signal(fx.Proxy):
     """A signal while a network is traced."""
 
-    def __iadd__(self, other: Any) -> fx.Proxy:  # which fx records as +
+    def __iadd__(self, other: Any) -> fx.Proxy:  # fx would record it as +
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
     def __len__(self) -> int:
         tracer: Any = self.tracer
         if not tracer.is_tensor(self.node):
-            raise fx.proxy.TraceError("len() of what may not be a signal")
+            raise fx.proxy.TraceError("len() of a value that may not be a signal")
         return tracer.batch
 
 
@@ -78,7 +78,7 @@ class _Tracer(fx.Tracer):
     """Records a layer of torch or of this library as one call, and traces any other module.
 
     :param batch: the first dimension of the sample, and so of each signal
-    :param own: the classes of layers that a user converts
+    :param own: the classes of layers that the user converts
     """
 
     def __init__(self, batch: int, own: Iterable[type]) -> None:
@@ -99,7 +99,7 @@ class _Tracer(fx.Tracer):
         return super().is_leaf_module(module, path)
 
     def is_tensor(self, node: fx.Node) -> bool:
-        """Tell whether a value is surely one tensor: an input, or what a layer returns alone."""
+        """Tell whether a value is known to be one tensor: an input, or a layer's only output."""
         if node.op == "call_module":
             layer = self.root.get_submodule(str(node.target))
             if class_of(layer) in self.own:
@@ -113,7 +113,7 @@ class _Step(nn.Module):
     """A network as a function of the tuple of its signals."""
 
     graph: fx.Graph
-    """What was recorded of it."""
+    """The recorded operations."""
 
     def __init__(self, net: nn.Module, count: int, args: Any) -> None:
         super().__init__()
@@ -124,15 +124,15 @@ class _Step(nn.Module):
 
 
 class _State(str):
-    """A state that a layer returned beside its spikes: not a signal of the graph."""
+    """A state that a layer returned beside its spikes, which is not a signal of the graph."""
 
 
 Sources = list[str]
-"""The nodes whose sum a value is."""
+"""The nodes whose sum is the value."""
 
 
 def _name(path: str) -> str:
-    return path.replace("/", "_")  # which opens a group in a file
+    return path.replace("/", "_")  # a slash would open a group in the file
 
 
 def _where(path: str, module: nn.Module) -> str:
@@ -162,7 +162,7 @@ def _merged(before: Shape, after: Shape) -> tuple[int, int] | None:
 
 
 def _sizes(node: fx.Node) -> Any:
-    """Return the shape that a reshape is given."""
+    """Return the shape that is passed to a reshape."""
     sizes = node.kwargs.get("shape", node.args[1:])
     return sizes[0] if isinstance(sizes, tuple) and len(sizes) == 1 else sizes
 
@@ -173,10 +173,10 @@ def _numbered(name: str, index: int, count: int) -> str:
 
 
 class _Builder(fx.Interpreter):
-    """Runs a traced network once, and builds the graph of NIR as it goes.
+    """Runs a traced network once, and builds the NIR graph along the way.
 
     :param lead: how many dimensions of a signal come before those of one sample
-    :param own: the functions with which a user converts layers, by their class
+    :param own: the user's functions that convert layers, by class
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class _Builder(fx.Interpreter):
         self.last: dict[str, Sources] = {}  # of the modules in which cycles are cut
 
     def run_node(self, node: fx.Node) -> Any:
-        """Run one operation, and take it into the graph."""
+        """Run one operation, and add it to the graph."""
         rule = getattr(self, f"_{node.op}")
         if node.op == "call_module":
             self._check(node)
@@ -206,7 +206,7 @@ class _Builder(fx.Interpreter):
             where = _where(_path(node), self.layers.get(_path(node), self.module))
             if isinstance(error, NotImplementedError):
                 raise NotImplementedError(f"{where}: {error}") from None
-            raise ValueError(f"{where} does not take what comes of sample_data: {error}") from error
+            raise ValueError(f"{where} cannot run on sample_data: {error}") from error
         sources = rule(node, value)
         if sources is not None:
             self.sources[node] = sources
@@ -259,7 +259,7 @@ class _Builder(fx.Interpreter):
         target: Any = node.target
         name = getattr(target, "__name__", target)
         if not _holds_tensor(value):
-            return None  # such as a size, which reshapes are given
+            return None  # such as a size that is passed to a reshape
         if target is operator.getitem:
             return self._item(node, *node.args)
         if target in _ADDITIONS and not node.kwargs.keys() - {"input", "other"}:
@@ -306,7 +306,7 @@ class _Builder(fx.Interpreter):
         return self._layer(node.name, nn.Flatten(*merged), sources, node, value)
 
     def _origin(self, node: fx.Node) -> fx.Node | None:
-        """Return the node behind the layers that vanish, or None if another node takes it too."""
+        """Return the node before the layers that vanish, or None if another node reads it too."""
         while len(node.users) == 1:
             if not isinstance(self._called(node), VANISHING):
                 return node
@@ -314,15 +314,15 @@ class _Builder(fx.Interpreter):
         return None
 
     def _called(self, node: Any) -> nn.Module | None:
-        """Return the layer of this library or torch that returned a value, alone or before its
-        states."""
+        """Return the layer of this library or torch that returned a value as its only or first
+        output."""
         if node.target is operator.getitem:
             node = node.args[0]
         layer = self.layers[_path(node)] if node.op == "call_module" else None
         return None if layer is None or class_of(layer) in self.own else layer
 
     def _is_fresh(self, signal: fx.Node) -> bool:
-        """Tell whether a signal has its own memory, which nothing else reads."""
+        """Tell whether a signal has separate memory that nothing else reads."""
         origin = self._origin(signal)
         if origin is None:
             return False
@@ -346,7 +346,7 @@ class _Builder(fx.Interpreter):
         return sources if index == 0 else _State(f"state {index} of {sources[0]}")
 
     def _check(self, node: fx.Node) -> None:
-        """Raise if a layer cannot be taken as it is."""
+        """Raise if a layer cannot be exported."""
         path = _path(node)
         module = self.fetch_attr(str(node.target))
         where, own = _where(path, module), class_of(module) in self.own
@@ -357,8 +357,8 @@ class _Builder(fx.Interpreter):
         self.ahead.discard(_name(path))
         if path in self.layers and (own or not isinstance(module, _REPEATABLE)):
             raise NotImplementedError(
-                f"{where} is called twice in forward; a graph of NIR is one time step, in which "
-                "each layer appears once"
+                f"{where} is called twice in forward; a NIR graph is one time step, in which each "
+                "layer appears once"
             )
         self.layers[path] = module
 
@@ -416,7 +416,7 @@ class _Builder(fx.Interpreter):
         return spikes
 
     def _map(self, name: str, module: Any, sources: Sources, node: fx.Node, value: Any) -> Sources:
-        """Add the node that a user makes of a layer."""
+        """Add the node that the user's function returns for a layer."""
         import nir
 
         made = self.own[class_of(module)](module)
@@ -433,7 +433,7 @@ class _Builder(fx.Interpreter):
         return [name]
 
     def _fold(self, path: str, norm: Any, node: fx.Node, sources: Sources) -> Sources:
-        """Take a batch normalisation into the layer before it."""
+        """Fold a batch normalization into the layer before it."""
         import nir
 
         origin = self._origin(_arguments_of(node)[0])
@@ -443,7 +443,7 @@ class _Builder(fx.Interpreter):
                 f"{_where(path, norm)} must be the only reader of a Linear or a convolution, to be "
                 "folded into it"
             )
-        if self.lead != 1:  # another dimension would be taken for that of the channels
+        if self.lead != 1:  # another dimension would be mistaken for the channels
             raise NotImplementedError(
                 f"{_where(path, norm)} needs a sample with one batch dimension"
             )
@@ -485,7 +485,7 @@ class _Builder(fx.Interpreter):
 
 
 def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
-    """Find the attributes of modules and the containers in them, each with a copy."""
+    """Collect the attributes of modules and the containers in them, each with a copy."""
     inside = vars(value) if isinstance(value, nn.Module) else value
     if id(inside) in found or not isinstance(inside, dict | list | set | deque | tuple):
         return
@@ -496,7 +496,7 @@ def _contents(value: Any, found: dict[int, tuple[Any, Any]]) -> None:
 
 
 def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any, own: Iterable[type]) -> _Step:
-    """Record what a network does with its signals."""
+    """Record the operations of a network on its signals."""
     step = _Step(module, len(samples), args)
     held: dict[int, tuple[Any, Any]] = {}
     _contents(module, held)
@@ -505,10 +505,10 @@ def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any, own: Itera
         return step
     except fx.proxy.TraceError as error:
         raise NotImplementedError(
-            f"forward of {type(module).__name__} depends on values of its input ({error}); a graph "
-            "of NIR is fixed: export a module without such control flow"
+            f"forward of {type(module).__name__} depends on values of its input ({error}); a NIR "
+            "graph is fixed: export a module without such control flow"
         ) from error
-    finally:  # forward may have kept proxies of fx
+    finally:  # forward may have stored fx proxies
         for inside, old in held.values():
             inside.clear()
             (inside.extend if isinstance(inside, list | deque) else inside.update)(old)
@@ -574,7 +574,7 @@ def export_to_nir(
 ) -> nir.NIRGraph:
     r"""Return a network as a NIR graph.
 
-    Decays become the time constants whose forward Euler step they are,
+    Decays become the time constants of the same forward Euler step,
 
     .. math::
 
@@ -590,23 +590,23 @@ def export_to_nir(
     Batch normalization is folded into the layer before it, and dropout vanishes, both in evaluation
     mode only.
 
-    :param module: a network that one call advances by one time step
-    :param sample_data: an input of one step, with or without a batch; a tuple of such for a network
-        with several inputs. It is run once; the neurons' states are as before
-    :param model_name: name that is kept in the metadata of the graph
-    :param model_fwd_args: arguments of ``forward`` after the input
-    :param ignore_dims: batch dimensions of the sample; inferred if empty
-    :param dt: time step in seconds
-    :param unit_r: write ``r = 1`` and scale thresholds instead, for readers that ignore ``r``; the
-        spikes are the same
+    :param module: a network that runs one time step per call
+    :param sample_data: an input of one step, with or without a batch; a tuple of inputs for a
+        network with several. The network runs on it once; the neurons' states are restored
+    :param model_name: name stored in the metadata of the graph. Default: ``"snntorch"``
+    :param model_fwd_args: arguments of ``forward`` after the input. Default: none
+    :param ignore_dims: batch dimensions of the sample. Default: inferred
+    :param dt: time step in seconds. Default: ``1e-4``
+    :param unit_r: whether to write ``r = 1`` and scale thresholds instead, for readers that ignore
+        ``r``; the spikes are the same. Default: ``False``
     :param module_map: for a class of modules, a function that returns its node. It takes
         precedence over this library's conversion, and applies to that class, not to subclasses.
         Default: ``None``
     :returns: the graph, for ``nir.write`` or :func:`~snntorch.nir.import_from_nir`
     :raises TypeError: ``module`` is not a module, ``sample_data`` is not a tensor, or another
         argument has the wrong type
-    :raises NotImplementedError: a layer or an operation that NIR cannot express, by its name
-    :raises ValueError: ``dt`` is not positive; dropout or normalisation in training mode; a sample
+    :raises NotImplementedError: a layer or an operation that NIR cannot express; the error names it
+    :raises ValueError: ``dt`` is not positive; dropout or normalization in training mode; a sample
         of the wrong shape
 
     Source: J. E. Pedersen et al., "Neuromorphic intermediate representation: A unified instruction

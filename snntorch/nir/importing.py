@@ -1,4 +1,4 @@
-"""From NIR to PyTorch: a graph, or a file with one, becomes an ordinary module."""
+"""Import from NIR: convert a graph, or a file with one, to an ordinary module."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def convert(
 
 
 def _mapped(nodes: dict[str, Any], node_map: dict[Any, Any]) -> dict[str, nn.Module]:
-    """Return the modules of the nodes that a user converts."""
+    """Return the modules of the nodes that the user's functions convert."""
     modules = {n: node_map[type(node)](node) for n, node in nodes.items() if type(node) in node_map}
     for name, module in modules.items():
         if not isinstance(module, nn.Module):
@@ -136,7 +136,8 @@ def _modules(
         if name in known:
             modules[name], c.note = known[name], "converted by a user's function"
         elif name in loops.values():
-            c.note = "feedback of " + next(n for n, weight in loops.items() if weight == name)
+            neuron = next(n for n, weight in loops.items() if weight == name)
+            c.note = f"recurrent weight of {neuron}"
         elif kind in READ:
             try:
                 modules[name], fused = _module(node, nodes.get(loops.get(name, "")), c)
@@ -185,7 +186,7 @@ def _shapes(
             continue
         try:
             with torch.no_grad():
-                module = deepcopy(module) if name in known else module  # which it may change
+                module = deepcopy(module) if name in known else module  # it may change
                 shapes[name] = tuple(module(torch.zeros(1, *shape, dtype=dtype)).shape[1:])
         except (RuntimeError, IndexError) as error:
             raise ValueError(f"{where}: {error}") from error
@@ -196,7 +197,7 @@ def _shapes(
 
 
 def _takes(node: Any, shape: tuple[int, ...], wired: Wiring) -> bool:
-    """Tell whether a node that declares a shape declares this one."""
+    """Tell whether a node takes this shape, as far as it declares one."""
     wanted, kind = _size(node.input_type), type(node).__name__
     if wanted is None or wanted == shape or np.prod(wanted) == 1:
         return True
@@ -207,7 +208,7 @@ def _takes(node: Any, shape: tuple[int, ...], wired: Wiring) -> bool:
 
 
 def _sample(name: str, node: Any, readers: list[Any]) -> tuple[int, ...]:
-    """Return an input's shape without the batch that some libraries write into it."""
+    """Return an input's shape, without the batch dimension that some libraries write."""
     shape = _size(node.input_type)
     if shape is None:
         raise ValueError(f"node {name!r} (Input) has no shape")
@@ -226,7 +227,7 @@ _TAKEN = {*dir(nn.Sequential()), *dir(NetworkWithState({}, [], [], [], {})), "la
 
 
 def _attribute(name: str) -> str:
-    """Return a name that a module can have as an attribute."""
+    """Return a valid attribute name of a module."""
     name = re.sub(r"\W", "_", name)
     return f"{name}_" if not name or iskeyword(name) or name in _TAKEN else name
 
@@ -309,14 +310,14 @@ def import_from_nir(
     :class:`NetworkWithState`. With ``init_hidden=True`` it returns the output alone: a chain of
     nodes becomes an ``nn.Sequential``, which :func:`~snntorch.unroll` runs on its fast path, any
     other graph a :class:`Network`. In both, :func:`utils.reset <snntorch.utils.reset>` resets the
-    neurons. In a cycle that is more than a neuron's own recurrent connection, the value of one
-    neuron comes back one step later.
+    neurons. In a cycle other than a neuron's own recurrent connection, the value of one neuron
+    comes back one step later.
 
     :param graph: a ``nir.NIRGraph``, or the path of a file with one
-    :param init_hidden: return the output without the state. Default: ``False``
-    :param dt: time step in seconds
-    :param dtype: floating point type of the parameters; default, that of the exported network, or
-        torch's default
+    :param init_hidden: whether to return the output without the state. Default: ``False``
+    :param dt: time step in seconds. Default: ``1e-4``
+    :param dtype: floating-point dtype of the parameters. Default: ``None``, that of the exported
+        network, or PyTorch's default
     :param node_map: for a class of nodes, a function that returns its module, which takes and
         returns one tensor ``[B, ...]`` at each step. It takes precedence over this library's
         conversion. Default: ``None``
@@ -347,10 +348,14 @@ def report(
 ) -> Report:
     """Tell how each node of a graph is imported here, and what another reader does differently.
 
-    :param graph: as for :func:`import_from_nir`
-    :param dt: time step in seconds; default that of the export, or 1e-4
-    :param node_map: as for :func:`import_from_nir`
+    :param graph: a ``nir.NIRGraph``, or the path of a file with one
+    :param dt: time step in seconds. Default: ``None``, that of the export, or 1e-4
+    :param node_map: for a class of nodes, a function that returns its module, as for
+        :func:`import_from_nir`. Default: ``None``
     :returns: one :class:`Row` for each node; a table when printed
-    :raises: as :func:`import_from_nir`
+    :raises FileNotFoundError: there is no such file
+    :raises NotImplementedError: a node of an unknown type
+    :raises TypeError: ``graph`` or ``node_map`` has the wrong type
+    :raises ValueError: as :func:`import_from_nir`
     """
     return convert(graph, dt, node_map=node_map)[1]

@@ -1,4 +1,4 @@
-"""Layers that do not fire: a function that writes each as a node, and one that reads it back."""
+"""Non-neuron layers: for each, a function that writes it as a node and one that reads it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ class Delay(Stateful):
         return torch.zeros(sizes, device=self.steps.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return an earlier input, of the shape ``[B, ...]`` of ``x``."""
+        """Store an input, and return an earlier one.
+
+        :param x: input ``[B, ...]`` of one time step
+        :returns: the input of :math:`d` steps ago, of the same shape
+        """
         past = self._snn_newest("past")
         if past is None:
             past = x.new_zeros(self.length, *x.shape)

@@ -1,4 +1,4 @@
-"""Metadata: what a node itself cannot say of a neuron."""
+"""Metadata: properties of a neuron that a NIR node cannot express."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ARGUMENTS = {
     "NIRLeaky": ("beta", "graded_spikes_factor", "scale", "bias", "v_reset", "mem_0"),
     "NIRSynaptic": ("alpha", "beta", "scale", "bias", "v_reset", "syn_0", "mem_0"),
 }
-"""Which tensors a neuron is made with, beside its threshold."""
+"""The tensors that a neuron is built with, beside its threshold."""
 
 
 def _names(neuron: Any) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def tensors_of(neuron: Any) -> dict[str, Tensor]:
 
 
 def write(neuron: Any) -> dict[str, Any]:
-    """Return what a node cannot express of a neuron."""
+    """Return the properties of a neuron that a node cannot express."""
     tensors = tensors_of(neuron)
     names = [name for name in ("threshold", *_names(neuron)) if name in tensors]
     if neuron.state_quant:
@@ -57,7 +57,7 @@ def write(neuron: Any) -> dict[str, Any]:
     own: dict[str, Any] = {
         "class": kind(neuron).__name__,
         "reset_mechanism": neuron.reset_mechanism,
-        # A file holds no array without dimensions, but numbers.
+        # Files cannot store arrays without dimensions, only numbers.
         "parameters": {name: array(t) if t.dim() else t.item()
                        for name, t in tensors.items() if name in names},
     }  # fmt: skip
@@ -91,7 +91,7 @@ _CLASSES = {cls.__name__: cls for cls in NEURONS}
 
 
 def _arguments(own: dict[str, Any], c: Converter) -> dict[str, Any]:
-    """Return the arguments that a neuron was made with."""
+    """Return the arguments that a neuron was built with."""
     kwargs: dict[str, Any] = {n: c.tensor(value) for n, value in own["parameters"].items()}
     kwargs |= dict.fromkeys(own.get("learn", "").split(), True)
     flags = "inhibition", "reset_delay", "surrogate_disable", "learn_recurrent"
@@ -124,11 +124,11 @@ def read(node: Any, loop: Any, c: Converter) -> Any:
         np.allclose(getattr(node, name, 0), value, rtol=1e-6, atol=0)
         for name, value in values.items()
     ):
-        c.approximate = f"was a {own['class']}, but was changed since: read as NIR alone says"
-        node.metadata = {}  # of the copy that _flat made: the report is not to believe it either
+        c.approximate = f"was a {own['class']}, but was changed since; its metadata is ignored"
+        node.metadata = {}  # of the copy that flat made, so that the report ignores it too
         return None
     if own.get("custom_surrogate"):
-        c.approximate = "its spike_grad is a function, which is not carried: atan instead"
+        c.approximate = "its spike_grad is an arbitrary callable, which is not stored; atan is used"
     return neuron
 
 
@@ -147,7 +147,7 @@ def elsewhere(node: Any) -> str:
             "resets in the step of the spike, where this neuron is cleared in the next one"
         )
     if own.get("inhibition"):
-        differs.append("lets all neurons fire, where here one of each sample does")
+        differs.append("lets all neurons fire, where here only one per sample fires")
     if np.any(np.not_equal(own.get("parameters", {}).get("graded_spikes_factor", 1), 1)):
         differs.append("fires spikes of 1, where they are graded here")
     kernel = node.weight.shape[2:] if type(node).__name__ == "Conv2d" else ()

@@ -1,4 +1,4 @@
-"""What an imported graph becomes, unless it is a chain of layers."""
+"""Modules for imported graphs that are not a chain of layers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ class Last(Stateful):
         return torch.zeros(sizes)
 
     def forward(self, x: Tensor, value: Tensor | None = None) -> Tensor:
-        """Return the value of the last step for the batch of ``x``, or keep that of this one."""
+        """Return the value of the last step, or store the value of this one.
+
+        :param x: input of the network ``[B, ...]``, for the batch size
+        :param value: value to store; None to return that of the last step
+        :returns: the value ``[B, ...]``, zeros at the first step
+        """
         if value is not None:
             self._snn_remember((value,))
             return value
@@ -52,10 +57,10 @@ class Network(nn.Module):
 
     :param layers: the layers by their path
     :param inputs: names of the inputs, in the order of the call
-    :param steps: name and path of each layer, in the order in which they run, and the keys of the
-        values whose sum it takes
-    :param outputs: the keys of the values whose sum each output is
-    :param last: for the path of each :class:`Last`, the name of the node whose value it keeps
+    :param steps: for each layer, in the order of execution, its name, its path, and the keys of the
+        values that are summed as its input
+    :param outputs: for each output, the keys of the values that are summed
+    :param last: for the path of each :class:`Last`, the name of the node whose value it stores
     """
 
     def __init__(
@@ -82,7 +87,7 @@ class Network(nn.Module):
 
         :param input: the input ``[B, ...]``; further inputs follow it
         :returns: the output, or a tuple of several
-        :raises TypeError: another number of inputs
+        :raises TypeError: the wrong number of inputs
         """
         signals = input, *more
         if len(signals) != len(self._inputs):
@@ -108,15 +113,15 @@ def _sum(values: dict[Key, Tensor], keys: list[Key]) -> Tensor:
 
 
 class State(dict[str, tuple[Tensor, ...]]):
-    """The states of a network: those of each layer by its path, in the order of its call."""
+    """The states of a network: for each layer, by its path, a tuple in the order of its call."""
 
 
 class NetworkWithState(Network):
     """A :class:`Network` that takes and returns its state: ``out, state = net(x, state)``.
 
     The layers keep their states themselves. Without a state, or with the one that the last call
-    returned, they go on from there, also after they were reset or detached. Any other state is
-    restored first.
+    returned, they continue from there, also after a reset or detach. Any other state is restored
+    first.
     """
 
     _newest: weakref.ref[State] | None = None
@@ -128,7 +133,7 @@ class NetworkWithState(Network):
         :param input: the input ``[B, ...]``; further inputs follow it
         :param state: a state that an earlier call returned, after the inputs or by name
         :returns: the output, or a tuple of several, and the new :class:`State`
-        :raises TypeError: another number of inputs, or ``state`` is not a mapping
+        :raises TypeError: the wrong number of inputs, or ``state`` is not a mapping
         :raises ValueError: ``state`` does not fit the layers
         """
         if state is None and len(more) == len(self._inputs):
@@ -148,7 +153,7 @@ class NetworkWithState(Network):
         return {path: each for path, each in self.named_modules() if isinstance(each, Stateful)}
 
     def _restore(self, state: Any) -> None:
-        """Give the layers the states that an earlier call returned."""
+        """Restore the states that an earlier call returned."""
         if state is None or (self._newest is not None and state is self._newest()):
             return
         if not isinstance(state, Mapping):

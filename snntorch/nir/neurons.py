@@ -1,4 +1,4 @@
-"""Neurons: their equations in the terms of NIR, written as a node and read back."""
+"""Neurons: written as NIR nodes, and read back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .common import Converter, Shape, gain, integrator_gain, spread, time_consta
 
 
 def membrane(u: Tensor) -> Tensor:
-    """Return the membrane itself: the ``spike_grad`` of an integrator, which does not fire."""
+    """Return the membrane unchanged: the ``spike_grad`` of an integrator, which does not fire."""
     return u
 
 
@@ -49,16 +49,17 @@ class _Driven(SpikingNeuron):
 
 
 class NIRLeaky(_Driven, Leaky):
-    r"""A leaky integrator of NIR that no :class:`Leaky` equals.
+    r"""A leaky integrator of NIR that :class:`Leaky` cannot represent.
 
     .. math:: U[t+1] = \beta U[t] + s X[t+1] + b, \qquad U[0] = U_0
 
     where :math:`U` is relative to the reset potential, to which a spike resets it.
 
-    :param scale: :math:`s`
-    :param bias: :math:`b`
-    :param v_reset: the reset potential in the units of the graph
-    :param mem_0: :math:`U_0`
+    :param beta: decay :math:`\beta`
+    :param scale: input gain :math:`s`
+    :param bias: constant input current :math:`b`
+    :param v_reset: reset potential in the units of the graph
+    :param mem_0: initial membrane :math:`U_0`
 
     Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
     :class:`Leaky`.
@@ -72,7 +73,7 @@ class NIRLeaky(_Driven, Leaky):
 
 
 class NIRSynaptic(_Driven, Synaptic):
-    r"""A current-based leaky integrator of NIR that no :class:`Synaptic` equals.
+    r"""A current-based leaky integrator of NIR that :class:`Synaptic` cannot represent.
 
     .. math::
 
@@ -82,11 +83,13 @@ class NIRSynaptic(_Driven, Synaptic):
     where :math:`U` is relative to the reset potential, to which a spike resets it. With
     :math:`b = (1 - \alpha) I_0` a part :math:`I_0` of the current is constant.
 
-    :param scale: :math:`s`
-    :param bias: :math:`b`
-    :param v_reset: the reset potential in the units of the graph
-    :param syn_0: :math:`I_0`
-    :param mem_0: :math:`U_0`
+    :param alpha: decay :math:`\alpha` of the current
+    :param beta: decay :math:`\beta` of the membrane
+    :param scale: input gain :math:`s`
+    :param bias: constant input current :math:`b`
+    :param v_reset: reset potential in the units of the graph
+    :param syn_0: initial current :math:`I_0`
+    :param mem_0: initial membrane :math:`U_0`
 
     Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
     :class:`Synaptic`.
@@ -111,7 +114,7 @@ class NIRSynaptic(_Driven, Synaptic):
 
 
 def kind(layer: nn.Module) -> type:
-    """Return a layer's class in torch or here, which a subclass of the user's may come from."""
+    """Return a layer's class in torch or here, or the one that a user's class derives from."""
     mro = class_of(layer).__mro__
     return next(c for c in mro if c.__module__.startswith(("torch.nn.", "snntorch.")))
 
@@ -121,7 +124,7 @@ Fields = tuple[str, dict[str, np.ndarray]]
 
 
 def _values(shape: Shape, *tensors: Tensor) -> list[np.ndarray]:
-    """Return one float64 for each neuron: in float32 a time constant loses bits of the decay."""
+    """Return one float64 per neuron; time constants in float32 would lose bits of the decay."""
     return [spread(tensor, shape).astype(np.float64) for tensor in tensors]
 
 
@@ -205,10 +208,10 @@ NEURONS = tuple(_WRITE)
 
 
 def fields(neuron: Any, shape: Shape, dt: float, unit_r: bool = False) -> Fields:
-    """Return a neuron as a node of NIR, without what only metadata can say.
+    """Return the type and fields of a neuron's node.
 
     :param shape: the shape of one sample
-    :param unit_r: write ``r = 1``, and potentials in units of ``v / r``: the same spikes
+    :param unit_r: whether to write ``r = 1``, and potentials in units of ``v / r``
     """
     node, values = _WRITE[kind(neuron)](neuron, shape, dt)
     if not unit_r or "v_threshold" not in values or (values["r"] <= 0).any():
@@ -239,7 +242,7 @@ def _read_leaky(node: Any, c: Converter) -> nn.Module:
     else:
         beta, factor = np.ones(node.r.shape), integrator_gain(node.r, c.dt)
         if (factor != node.r * c.dt).any():
-            c.note = "r = 1 read as: each step adds the input itself"
+            c.note = "r = 1 is read as an input gain of 1"
     v_reset = getattr(node, "v_reset", np.zeros(beta.shape))
     pull = (1 - beta) * (getattr(node, "v_leak", v_reset) - v_reset)
     if not hasattr(node, "v_threshold"):
@@ -248,7 +251,7 @@ def _read_leaky(node: Any, c: Converter) -> nn.Module:
     if (factor > 0).all() and not pull.any() and not v_reset.any():
         c.note = c.note or _units(factor)
         return Leaky(c.tensor(beta), c.tensor(node.v_threshold / factor), **FIRING)
-    c.note = "membrane counted from v_reset"
+    c.note = "membrane is relative to v_reset"
     threshold = c.tensor(node.v_threshold - v_reset)
     driven = map(c.tensor, (beta, factor, pull, v_reset, -v_reset))
     return NIRLeaky(*driven, threshold=threshold, **FIRING)
@@ -269,11 +272,12 @@ def _read_synaptic(node: Any, c: Converter) -> nn.Module:
         c.note = _units(factor)
         threshold = c.tensor(node.v_threshold / factor)
         return Synaptic(c.tensor(alpha), c.tensor(beta), threshold, **FIRING)
-    c.note = "membrane counted from v_reset"
+    c.note = "membrane is relative to v_reset"
     return NIRSynaptic(*driven, threshold=c.tensor(node.v_threshold - v_reset), **FIRING)
 
 
 def read_threshold(node: Any, c: Converter) -> nn.Module:
+    """Return a Threshold node as a neuron without memory."""
     c.note = "a neuron without memory"
     return Leaky(0.0, c.tensor(node.threshold), init_hidden=True, reset_mechanism="none")
 

@@ -1,4 +1,4 @@
-"""Recurrent connections: one neuron here, a neuron and a weight in a graph."""
+"""Recurrent connections: part of a neuron here, a separate weight in a graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .neurons import kind
 
 
 def write_weight(neuron: Any, shape: Shape, dt: float, lead: int) -> Any:
-    """Return the weight through which a neuron's spikes come back to it."""
+    """Return the node of a neuron's recurrent weight."""
     import nir
 
     if not neuron.all_to_all:
@@ -27,13 +27,13 @@ def write_weight(neuron: Any, shape: Shape, dt: float, lead: int) -> Any:
     node = layers.WRITE[cls](layer, shape, dt, lead)
     run(layer, (layer.weight.new_zeros(1, *shape),), {})
     if neuron.conv2d_channels is not None:
-        # An even kernel's image is cut to size where "same" pads it by less.
+        # An even kernel's output is cropped here; "same" pads less instead.
         node.padding = "same"
     return node
 
 
 def arguments(node: Any) -> dict[str, Any] | None:
-    """Return the arguments for such a recurrent connection, or None if no neuron has this kind."""
+    """Return the neuron's arguments for a recurrent weight, or None if no neuron supports it."""
     kind = type(node).__name__
     if kind == "Scale":
         return {"all_to_all": False}
@@ -51,7 +51,7 @@ def arguments(node: Any) -> dict[str, Any] | None:
 
 
 def make(cls: Any, kwargs: dict[str, Any], loop: Any, c: Converter) -> Any:
-    """Make a neuron with a recurrent connection, whose weights are those of the graph."""
+    """Build a neuron with the recurrent weights of a graph."""
     how = None if loop is None else arguments(loop)
     if how is None:
         raise ValueError("there is no recurrent connection")
@@ -79,7 +79,7 @@ def _one_to_one(loop: Any, was_so: bool) -> np.ndarray | None:
 
 
 def loops_of(nodes: dict[str, Any], edges: Edges) -> dict[str, str]:
-    """Return for each neuron the one weight that connects it to itself alone."""
+    """Return for each neuron the one weight that connects it only to itself."""
     loops: dict[str, str] = {}
     for name in (name for name, node in nodes.items() if hasattr(node, "v_threshold")):
         weights = [

@@ -9,24 +9,24 @@ from .._table import table
 
 @dataclass(frozen=True)
 class Row:
-    """What becomes of one node."""
+    """How one node is converted."""
 
     node: str
     """Its name in the graph."""
     nir: str
-    """Its type there."""
+    """Its type in NIR."""
     here: str
-    """The module here; empty for what is part of the wiring or of another module."""
+    """The class of its module; empty if it is part of the wiring or of another module."""
     note: str = ""
-    """How it is converted, unless that is obvious."""
+    """Remark on the conversion."""
     approximate: str = ""
     """What is not exact."""
     elsewhere: str = ""
-    """What a reader that knows only the core of NIR does differently."""
+    """What a reader that ignores this library's metadata does differently."""
 
 
 class Report(tuple[Row, ...]):
-    """What becomes of a graph: one :class:`Row` for each node; a table when printed."""
+    """How a graph is converted: one :class:`Row` for each node; a table when printed."""
 
     def __str__(self) -> str:
         rows = [("node", "NIR", "here", "remarks")]
@@ -43,7 +43,11 @@ class Report(tuple[Row, ...]):
     __repr__ = __str__
 
     def remarks(self, column: str) -> str:
-        """Return the remarks of one column, each with the nodes that it is about."""
+        """Return the remarks of one column, each with the nodes that it concerns.
+
+        :param column: ``"note"``, ``"approximate"`` or ``"elsewhere"``
+        :returns: the remarks, separated by semicolons
+        """
         about: dict[str, list[str]] = {}
         for row in self:
             about.setdefault(getattr(row, column), []).append(row.node)

@@ -1,4 +1,4 @@
-"""Graphs: read from files, without nesting, and in the order in which their nodes run."""
+"""Graphs: read from files, flattened, and sorted in the order of execution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READ = {**neurons.READ, **layers.READ, "Threshold": neurons.read_threshold}
 
 
 def _read(path: str | PathLike[str], others: dict[str, Any]) -> nir.NIRGraph:
-    """Read a graph from a file; unlike ``nir.read``, say which node is at fault."""
+    """Read a graph from a file; unlike ``nir.read``, errors name the node."""
     import h5py
     from nir.serialization import hdf2dict
 
@@ -42,7 +42,7 @@ def _read(path: str | PathLike[str], others: dict[str, Any]) -> nir.NIRGraph:
 
 
 def _node(data: dict[str, Any], path: str, others: dict[str, Any]) -> Any:
-    """Build a node from its fields, nested graphs without nir's own check of types.
+    """Build a node from its fields; nested graphs skip the type check of nir.
 
     :param others: the classes of nodes that nir does not know, by their name
     """
@@ -73,7 +73,7 @@ def unknown(name: str, kind: Any) -> NotImplementedError:
 
 
 def load(graph: Any, node_map: Iterable[type] = ()) -> nir.NIRGraph:
-    """Return the given graph, that of a file, or one of a single node."""
+    """Return a graph, the graph of a file, or a graph of a single node."""
     import nir
 
     if isinstance(graph, str | PathLike):
@@ -100,7 +100,7 @@ def flat(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], Edges]:
         for taken in sorted(inner.keys() & (outer | nodes.keys())):
             raise ValueError(
                 f"node {taken.removeprefix(path)[1:]!r} of the nested graph {path!r} becomes "
-                f"{taken!r}, which another node is called; rename one of them"
+                f"{taken!r}, the name of another node; rename one of them"
             )
         ends = [[n for n in node.nodes if isinstance(node.nodes[n], kind)]
                 for kind in (nir.Input, nir.Output)]  # fmt: skip
@@ -129,7 +129,7 @@ def _with_arrays(node: Any) -> Any:
 
 
 def _without(name: str, edges: Edges) -> Edges:
-    """Remove a node, and wire its sources to its readers."""
+    """Remove a node, and connect its sources to its readers."""
     sources = [a for a, b in edges if b == name]
     kept = (([(s, b) for s in sources] if a == name else [(a, b)]) for a, b in edges if b != name)
     return [edge for each in kept for edge in each]
@@ -167,7 +167,7 @@ def check_wiring(nodes: dict[str, Any], edges: Edges) -> None:
 
 
 def _reached(start: str, edges: Iterable[tuple[str, str]]) -> set[str]:
-    """Return what can be reached along one or more edges."""
+    """Return the nodes that can be reached along one or more edges."""
     following: dict[str, list[str]] = {}
     for a, b in edges:
         following.setdefault(a, []).append(b)
@@ -182,17 +182,17 @@ def _reached(start: str, edges: Iterable[tuple[str, str]]) -> set[str]:
 
 @dataclass(frozen=True)
 class Wiring:
-    """A graph without nesting, as it runs in one step."""
+    """A flattened graph with its order of execution in one step."""
 
     nodes: dict[str, Any]
     edges: Edges
     order: list[str]
-    """The names of the nodes in an order in which they can run."""
+    """The names of the nodes in the order of execution."""
     cut: set[tuple[str, str]]
     """The edges that carry the value of the last step."""
 
     def into(self, name: str) -> list[str]:
-        """Return the sources whose sum a node takes."""
+        """Return the sources that are summed as the input of a node."""
         return [a for a, b in self.edges if b == name]
 
     def named(self, kind: str) -> list[str]:
@@ -203,8 +203,8 @@ class Wiring:
 def wire(nodes: dict[str, Any], edges: Edges) -> Wiring:
     """Find an order in which nodes run, and the edges that carry the last step's value.
 
-    A cycle is cut behind one of its neurons: one that fires if there is one, and the farthest
-    from the input, as spikes come back one step later in RLeaky.
+    A cycle is cut behind one of its neurons: a firing one if possible, and the farthest from the
+    input, since spikes come back one step later in RLeaky.
     """
     depth = _depths(nodes, edges)
     order: list[str] = []
@@ -237,7 +237,7 @@ def wire(nodes: dict[str, Any], edges: Edges) -> Wiring:
 
 
 def _depths(nodes: dict[str, Any], edges: Edges) -> dict[str, int]:
-    """Return for each node how many edges it is away from an input."""
+    """Return for each node its distance from an input in edges."""
     depth = {name: 0 for name, node in nodes.items() if type(node).__name__ == "Input"}
     newest = set(depth)
     while newest:
@@ -247,7 +247,7 @@ def _depths(nodes: dict[str, Any], edges: Edges) -> dict[str, int]:
 
 
 def wiring(graph: Any) -> Wiring:
-    """Return a graph without nesting, as it runs."""
+    """Return a flattened graph with its order of execution."""
     nodes, edges = flat(load(graph))
     check_wiring(nodes, edges)
     return wire(nodes, edges)
