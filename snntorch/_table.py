@@ -1,4 +1,4 @@
-"""Rows of text as a table, for everything that prints one."""
+"""Format rows of text as a table."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def table(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
     """Return rows of text as lines of aligned columns.
 
-    :param left: how many columns are aligned to the left, and the others to the right; default all
+    :param left: number of columns aligned to the left; the others go to the right. Default: all
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = len(widths) if left is None else left

@@ -18,18 +18,18 @@ def is_compiling() -> bool:
 
 
 def on_ipu() -> bool:
-    """Tell whether what runs is for an IPU."""
-    # torch.compile cannot ask.
+    """Tell whether operations take the form for IPUs."""
+    # torch.compile cannot trace is_enabled.
     return not is_compiling() and ipu.is_enabled()
 
 
 def is_blind() -> bool:
-    """Tell whether nobody may look at values, since they are not known yet."""
+    """Tell whether values are symbolic, so that no code may read them."""
     return is_compiling() or ipu.is_enabled()
 
 
 def is_written_out() -> bool:
-    """Tell whether operations are recorded in a form that has no autograd functions."""
+    """Tell whether operations are recorded in a form without autograd functions."""
     return torch.jit.is_tracing() or on_ipu()
 
 
@@ -76,8 +76,8 @@ def checkpoint_frame() -> Any:
 
 
 def alive(tensor: Tensor) -> Tensor | None:
-    """Return what is left of a tensor after the transform of torch.func that it was made in: the
-    tensor without that transform, or None after vmap."""
+    """Return a tensor without the wrapper of a torch.func transform that has ended; None if that
+    transform was vmap."""
     functorch: Any = torch._C._functorch
     if not functorch.is_functorch_wrapped_tensor(tensor):
         return tensor
@@ -88,7 +88,7 @@ def alive(tensor: Tensor) -> Tensor | None:
 
 
 def is_traced() -> bool:
-    """Tell whether something follows the operations of tensors, which a kernel is hidden from."""
+    """Tell whether a tracer, transform or mode follows tensor operations but not kernels."""
     return bool(
         is_blind()
         or torch.jit.is_tracing()
@@ -99,7 +99,7 @@ def is_traced() -> bool:
 
 
 def found(condition: Tensor) -> bool:
-    """Tell whether a condition holds anywhere; False where nobody can look at values."""
+    """Tell whether a condition holds anywhere; False where values cannot be read."""
     if is_blind() or torch.jit.is_tracing():
         return False
     try:
@@ -109,13 +109,13 @@ def found(condition: Tensor) -> bool:
 
 
 def is_batched(tensor: Tensor) -> bool:
-    """Tell whether a tensor stands for several: under vmap, or with ``is_grads_batched=True``."""
+    """Tell whether a tensor is batched, by vmap or ``is_grads_batched=True``."""
     functorch: Any = torch._C._functorch
     return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 def finite(x: Tensor) -> Tensor:
-    """Return ``x`` with the largest numbers in the place of infinities."""
+    """Return ``x`` with infinities replaced by the largest finite numbers."""
     limits = torch.finfo(x.dtype)
     return x.clamp(limits.min, limits.max)
 
@@ -132,13 +132,13 @@ HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_h
 
 
 def class_of(module: nn.Module) -> type:
-    """Return a module's class, for a parametrized one that before."""
+    """Return a module's class, or the one that it had before it was parametrized."""
     cls = type(module)
     return cls.__bases__[0] if "parametrizations" in module._modules else cls
 
 
 def touched(module: nn.Module) -> str | None:
-    """Tell what was added to a module's call: hooks, or a forward of its own."""
+    """Tell what changes a module's call: hooks, or a forward set on the instance."""
     if "forward" in module.__dict__:
         return "its forward was replaced"
     return "has hooks" if any(getattr(module, f"_{hooks}") for hooks in HOOKS) else None

@@ -13,7 +13,7 @@ from .._torch import touched
 
 
 def layers(net: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Take sequential containers apart; give each layer with its path."""
+    """Yield each layer with its path, taking sequential containers apart."""
     if type(net) is not nn.Sequential or touched(net):
         yield path, net
         return
@@ -22,7 +22,7 @@ def layers(net: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
 
 
 def stateful(net: nn.Module) -> Iterator[Stateful]:
-    """Give the modules of a network that have states."""
+    """Return the modules of a network that have states."""
     check_net(net)
     return (module for module in net.modules() if isinstance(module, Stateful))
 
@@ -36,6 +36,6 @@ def states_of(net: nn.Module) -> States:
 
 
 def restore(kept: States) -> None:
-    """Give modules the states back that they had."""
+    """Restore the states that :func:`states_of` returned."""
     for module, states in kept:
         module._snn_kept().update(states)

@@ -1,4 +1,4 @@
-"""What happens to each layer of a network over time, decided once, before it runs."""
+"""Decide how each layer of a network runs over time, once, before it runs."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class Stage:
     """What :func:`unroll` does with one layer."""
 
     path: str
-    """Where the layer stands in the network, such as ``"2"`` or ``"block.1"``; ``""`` is all."""
+    """Path of the layer, such as ``"2"`` or ``"block.1"``; ``""`` is the whole network."""
     module: nn.Module
+    """The layer."""
     how: str
     """``"hoist"``, ``"fold"``, ``"scan"``, ``"whole"``, ``"step"``, or ``"loop"`` for the whole
     network."""
     reason: str | None = None
-    """Why not faster."""
+    """Why it does not run faster; None if nothing is faster."""
     backend: str | None = None
     """The backend that runs a scan, once it is known."""
     ordered: bool = False
-    """Whether the layer may draw random numbers step by step, in turns with others."""
+    """Whether the layer may draw random numbers step by step, alternating with others."""
     rule: Rule | None = field(default=None, repr=False)
-    """How the layer takes time, if it has no states and that is known."""
+    """How the layer handles time, if it has no states and that is known."""
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ class Plan(tuple[Stage, ...]):
 
 
 def _changing(layer: nn.Module) -> list[nn.Module]:
-    """Return the parts of a parametrization that may give something else at each step."""
+    """Return the parts of a parametrization that may change from step to step."""
     if not layer.training or not parametrize.is_parametrized(layer):
         return []
     parts = layer.get_submodule("parametrizations").modules()
@@ -74,8 +75,8 @@ def _changing(layer: nn.Module) -> list[nn.Module]:
 def _may_draw(layer: nn.Module) -> bool:
     """Tell whether a layer may draw random numbers in an order that is kept.
 
-    Dropout layers draw in another order than the loop; any ``spike_grad`` but a random one of this
-    library is taken to be a function.
+    Dropout layers do not count, as they may draw in another order than the loop. Any ``spike_grad``
+    except the random one of this library is assumed to be deterministic.
     """
     if any("forward" in part.__dict__ for part in layer.modules()):
         return True
@@ -90,7 +91,7 @@ def _may_draw(layer: nn.Module) -> bool:
 
 
 def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) -> str | None:
-    """Tell why a layer has to be called step by step, if it has to."""
+    """Return why a layer has to be called step by step, or None."""
     if added := next(filter(None, map(touched, parts)), None):
         return added
     if _changing(layer):
@@ -110,7 +111,7 @@ def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) ->
 
 
 def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
-    """Decide what happens to one layer, whose input is the same at each step if ``static``."""
+    """Decide how one layer runs; its input is the same at each step if ``static``."""
     rule, parts = rule_of(layer), list(layer.modules())
     if takes_sequences(layer):
         return Stage(path, layer, "whole", rule=rule)
@@ -131,7 +132,7 @@ def _stage(path: str, layer: nn.Module, static: bool) -> Stage:
 
 
 def make_plan(net: nn.Module, static: bool) -> Plan:
-    """Decide what happens to each layer of a network."""
+    """Decide how each layer of a network runs."""
     stages: list[Stage] = []
     for path, layer in layers(net):
         stages.append(_stage(path, layer, static))
@@ -164,11 +165,11 @@ def _only_spikes(layer: Any) -> bool:
 
 
 def _inseparable(stages: list[Stage]) -> str | None:
-    """Tell why layers cannot be run one after the other, each over the whole time."""
+    """Return why layers cannot run one after the other, each over all steps; None if they can."""
     if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
         return "there are hooks on all modules"
     ordered = [stage for stage in stages if stage.ordered]
-    # With a layer that takes whole sequences no loop could keep the order.
+    # With a layer that takes whole sequences, no loop exists whose order could be kept.
     if len(ordered) > 1 and not any(stage.how == "whole" for stage in stages):
         order = "may draw random numbers, whose order in time is kept"
         return f"{ordered[0]} and {ordered[1]} {order}"

@@ -1,4 +1,4 @@
-"""Max pooling of images on the CPU, which PyTorch vectorises over channels side by side."""
+"""Max pooling of images on the CPU in channels-last memory, which PyTorch vectorizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._torch import is_traced
 
 
 def pays(layer: nn.Module, x: Tensor) -> bool:
-    """Tell whether :func:`max_pool` is faster than a layer, with the same result to the bit."""
+    """Tell whether :func:`max_pool` is faster than a layer, with bit-exact results."""
     return (
         type(layer) is nn.MaxPool2d
         and x.dim() == 4
@@ -42,6 +42,8 @@ class _MaxPool(torch.autograd.Function):
 
 
 def max_pool(layer: nn.MaxPool2d, x: Tensor) -> Tensor:
-    """Return what a layer makes of contiguous images; of equal values the same one gets the
-    gradient. The graph keeps where the largest values were, and not the images."""
+    """Return the layer's output for contiguous images, with ties broken as in ``nn.MaxPool2d``.
+
+    The graph keeps the positions of the maxima instead of the images.
+    """
     return _MaxPool.apply(x, layer)

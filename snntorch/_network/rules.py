@@ -1,4 +1,4 @@
-"""How the layers between neurons take time, by their class."""
+"""How the layers between neurons handle the time dimension, by class."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .._torch import class_of
 
 @dataclass(frozen=True)
 class Rule:
-    """How a layer without states takes all time steps in one call."""
+    """How one call of a layer without states handles all time steps."""
 
     dims: int | None
-    """Dimensions of a sample without batch, where time takes the place of the batch; -1 if the
-    layer always has a batch, None if it takes any dimensions in front."""
+    """Number of dimensions of a sample that the layer also takes without a batch; -1 if it always
+    has a batch dimension, None if it takes any number of leading dimensions."""
     unless: Callable[[Any], str | None] = lambda layer: None
-    """Why this layer, as it is set up, has to be called step by step."""
+    """Return why a layer has to be called step by step, or None."""
     sequence: bool = False
-    """Whether the layer takes a sequence, ``[T, B, ...]``, as it is."""
+    """Whether the layer itself takes a sequence ``[T, B, ...]``."""
 
 
 def _batch_statistics(norm: nn.BatchNorm2d) -> str | None:
     own = norm.training or norm.running_mean is None
-    return "normalises each step by its own statistics" if own else None
+    return "normalizes each step by its own statistics" if own else None
 
 
 def _indices(pool: nn.MaxPool2d) -> str | None:
@@ -69,20 +69,20 @@ _RULES: dict[type[nn.Module], Rule] = {
 }
 
 
-# A subclass may define these and compute what its parent computes.
+# A subclass may define these without changing what its parent computes.
 _INERT = {"extra_repr", "reset_parameters"}
 _SPECIAL = {"__call__", "__getattr__", "__getattribute__", "__setattr__"}
 
 
 def overridden(cls: type, parent: type) -> list[str]:
-    """Return the names by which a subclass computes something else than its parent."""
+    """Return the names with which a subclass changes what its parent computes."""
     mro = cls.__mro__
     own = {name for each in mro[: mro.index(parent)] for name in vars(each)} - _INERT
     return sorted(n for n in own if (n in _SPECIAL if n.startswith("__") else hasattr(parent, n)))
 
 
 def rule_of(layer: nn.Module) -> Rule | None:
-    """Return how a layer takes time; None if that is not known."""
+    """Return how a layer handles time, or None if that is not known."""
     cls = class_of(layer)
     if cls in _RULES:
         return _RULES[cls]
@@ -97,9 +97,9 @@ def takes_sequences(layer: nn.Module) -> bool:
 
 
 def register_layer(cls: type[nn.Module], rule: str, *, dims: int | None = None) -> None:
-    """Tell :func:`unroll` how a layer that is not a neuron takes time.
+    """Tell :func:`unroll` how a layer that is not a neuron handles the time dimension.
 
-    A layer of an unknown class is called step by step. Subclasses that override nothing have the
+    A layer of an unknown class is called step by step. Subclasses that override nothing inherit the
     rule of their parent.
 
     :param cls: the layer's class
@@ -119,15 +119,15 @@ def register_layer(cls: type[nn.Module], rule: str, *, dims: int | None = None) 
     :raises TypeError: ``cls`` is not a class of layers, or ``dims`` is not an integer
     :raises ValueError: an unknown rule, or ``dims`` with a rule other than ``"stateless"``
 
-    A layer that draws random numbers itself, other than by the dropout layers in it, follows none
-    of these rules; neither does one that has neurons in it, except for ``"sequence"``.
+    Do not register a layer that draws random numbers itself, other than through dropout layers
+    inside it. A layer that contains neurons should only be registered as ``"sequence"``.
     """
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise TypeError(f"cls is {cls!r}; expected a class derived from nn.Module")
     if cls in (nn.Module, nn.Sequential) or issubclass(cls, SpikingNeuron):
         raise TypeError(
             f"cls is {cls.__name__}; expected the class of a layer that is not a neuron, such as "
-            "one of your own derived from nn.Module"
+            "your own class derived from nn.Module"
         )
     rules = {
         "stateless": Rule(-1 if dims is None else check_count("dims", dims, 0)),

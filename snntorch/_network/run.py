@@ -22,13 +22,13 @@ from .rules import Rule
 # Layers that compute nothing.
 _VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten)
 
-# Layers that run one after the other over many steps take them in pieces of so many bytes: what
-# lies between them stays in the cache, and without a graph needs little memory.
+# Consecutive layers run over many steps in chunks of about this many bytes, so that intermediate
+# results stay in the cache and, without a graph, need little memory.
 PIECE = 2 << 20
 
 
 class _Split(torch.autograd.Function):
-    """Cut in time."""
+    """Split a sequence into chunks along time."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
@@ -40,7 +40,7 @@ class _Split(torch.autograd.Function):
 
 
 class _Join(torch.autograd.Function):
-    """Put together in time."""
+    """Concatenate chunks along time."""
 
     @staticmethod
     def forward(ctx: Any, *pieces: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class _Join(torch.autograd.Function):
 
 
 def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
-    """Return into how many pieces a sequence is to be cut for some layers."""
+    """Return the number of chunks into which to split a sequence for some layers."""
     if sum(not isinstance(layer, _VIEWS) for layer in layers) < 2 or is_traced():
         return 1
     size = most = float(x.numel() * x.element_size())
@@ -99,7 +99,7 @@ def _over_rows(stage: Stage, x: Tensor) -> Any:
 
 
 def _each_has_a_row(stage: Stage, x: Tensor, out: Any) -> Any:
-    """Raise if a layer that is called once for all steps does not return all of them."""
+    """Raise if a layer that is called once for all steps does not return one row per step."""
     if not isinstance(out, Tensor) or sizes(out.shape)[:1] != sizes(x.shape)[:1]:
         got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise ValueError(
@@ -111,13 +111,13 @@ def _each_has_a_row(stage: Stage, x: Tensor, out: Any) -> Any:
 
 
 def _once(layer: Any, x: Tensor) -> Any:
-    """Call a layer without states, and leave its input as it is."""
+    """Call a layer without states, and leave its input unchanged."""
     x = x.clone() if getattr(layer, "inplace", False) else x
     return max_pool(layer, x) if pays(layer, x) else layer(x)
 
 
 def pose(neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool) -> Problem:
-    """State a neuron's problem, which starts from its newest states."""
+    """Return a neuron's problem, starting from its newest states."""
     x = neuron._snn_as_current(x)
     shape = neuron._snn_state_shape(x if static else x[0])
     neuron._snn_check_parameters(shape)
@@ -126,13 +126,14 @@ def pose(neuron: SpikingNeuron, x: Tensor, num_steps: int, static: bool) -> Prob
 
 
 def _in_time(x: Any, num_steps: int, static: bool) -> Iterable[Any]:
-    """Return what comes in at each step."""
+    """Return the input of each step."""
     if static:
         return (x for _ in range(num_steps))
     if isinstance(x, tuple):
         return zip(*(_in_time(each, num_steps, False) for each in x), strict=True)
     if isinstance(x, Tensor) and x.requires_grad:
-        # The gradient of x[t] would be as large as x, at each step. A layer may overwrite a copy.
+        # Indexing x[t] would create a gradient of the size of x at each step. Layers may overwrite
+        # the copies.
         return (step.clone() for step in x.unbind())
     return (x[t] for t in range(num_steps))
 
@@ -142,7 +143,7 @@ def _repeated(x: Tensor, num_steps: int) -> Tensor:
 
 
 def _groups(plan: Plan) -> list[list[Stage]]:
-    """Take the layers one by one, and together those that are folded one after the other."""
+    """Group consecutive folded layers; every other layer is a group by itself."""
     groups: list[list[Stage]] = []
     for stage in plan:
         if groups and stage.how == groups[-1][0].how == "fold":
@@ -157,8 +158,8 @@ def _run_group(
 ) -> Any:
     """Run a layer, or several that are folded, over all time steps.
 
-    :param x: a tensor ``[T, ...]``, or a tuple of such, or a list over time; that of one step if
-        static
+    :param x: a tensor ``[T, ...]``, a tuple of such tensors, or a list over time; the input of one
+        step if static
     """
     how, layer = group[0].how, cast(Any, group[0].module)
     if how == "fold" and isinstance(x, Tensor):
@@ -193,12 +194,12 @@ def _run_group(
 
 
 def _stacked(steps: list[Any]) -> Any:
-    """Stack what the steps returned: the structure of one step, with tensors over time."""
+    """Stack the outputs of the steps in the structure of one step, with tensors over time."""
     first, alike = steps[0], all(type(step) is type(steps[0]) for step in steps)
     if all(isinstance(step, Tensor) for step in steps):
         return torch.stack(steps)
     if alike and isinstance(first, dict) and all(step.keys() == first.keys() for step in steps):
-        out = copy(first)  # of its own class
+        out = copy(first)  # keeps the class
         out.update({key: _stacked([step[key] for step in steps]) for key in first})
         return out
     if alike and isinstance(first, tuple | list) and len({len(step) for step in steps}) == 1:
@@ -210,14 +211,14 @@ def _stacked(steps: list[Any]) -> Any:
 def run(plan: Plan, x: Tensor, num_steps: int, static: bool, backend: str | None) -> Any:
     """Run a network over all time steps.
 
-    :param x: input over time, ``[T, ...]``; that of one step if ``static``
+    :param x: input over time, ``[T, ...]``; the input of one step if ``static``
     :returns: what one step returns, in the same structure, with tensors stacked over time
     """
     out: Any = x
     for group in _groups(plan):
         how = group[0].how
         if static and how == "step" and out is not x:
-            # The layer may overwrite what a loop computes anew for it at each step.
+            # The layer may overwrite its input, which a loop would recompute at each step.
             out, static = _repeated(out, num_steps), False
         out = _run_group(group, out, num_steps, static, backend)
         static = static and how == "hoist"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ADDITION = 0.9
 """Energy of a 32-bit floating point addition in picojoules, at 45 nm (Horowitz 2014)."""
 MULTIPLY_ADD = 4.6
-"""Energy of a multiplication, 3.7 pJ, and an addition, likewise."""
+"""Energy of a multiplication (3.7 pJ) and an addition in picojoules, at 45 nm."""
 
 # How many products each element of the input takes part in ------------------------------------
 
@@ -40,7 +40,7 @@ def _to_all(outputs: int, x: Tensor) -> Tensor:
 
 
 def _through(run: Callable[[Tensor, Tensor], Tensor], weight: Tensor, x: Tensor) -> Tensor:
-    """The fan-out of a linear layer: its gradient with all weights 1, exact at every border."""
+    """Return the fan-out of a linear layer: its gradient with all weights 1, exact at borders."""
     ones = torch.ones(weight.shape, dtype=torch.float32, device=x.device)
     with torch.enable_grad():
         zeros = torch.zeros(x.shape, dtype=torch.float32, device=x.device, requires_grad=True)
@@ -69,7 +69,7 @@ _FAN_OUT: dict[Any, Callable[[Any, Tensor], Tensor]] = {
 
 @dataclass
 class _Record:
-    """What one layer has done."""
+    """Counts of one layer's activity."""
 
     shape: tuple[int, ...] | None = None
     calls: int = 0
@@ -81,7 +81,7 @@ class _Record:
     fan_out: dict[Any, Tensor] = field(default_factory=dict)
 
     def operate(self, x: Tensor, fan_out: Tensor) -> None:
-        """Count what an input sets off; one of zeros and (signed) ones needs no products."""
+        """Count the operations of an input; one of zeros and (signed) ones needs no products."""
         operations = fan_out[x != 0].sum().item()
         if bool(((x == 0) | (x.abs() == 1)).all()):
             self.additions += operations
@@ -108,8 +108,8 @@ def _watch_weights(record: _Record) -> Callable[..., None]:
 
 
 def _watch(record: _Record, over_time: bool) -> Callable[..., None]:
-    """Count the steps of a layer, the spikes of a neuron, and what it feeds back without a layer
-    of its own.
+    """Count the steps of a layer, the spikes of a neuron, and the operations of recurrent weights
+    that are not a separate layer.
 
     :param over_time: whether a call takes all steps, and time is the first dimension
     """
@@ -142,8 +142,7 @@ def _watch(record: _Record, over_time: bool) -> Callable[..., None]:
 
 
 def _gives_spikes(layer: Any) -> bool:
-    """Tell whether what a neuron gives first are spikes: not its membrane, nor what a query
-    reads."""
+    """Tell whether a neuron's first output is spikes, not its membrane or the result of a query."""
     if isinstance(layer, StateLeaky):
         return layer.output
     return not (isinstance(layer, AssociativeLeaky) and layer.use_q_projection)
@@ -155,7 +154,7 @@ def _one_to_one(layer: nn.Module) -> bool:
 
 @contextmanager
 def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
-    """Leave states, buffers and random numbers as they are."""
+    """Restore states, buffers and random numbers afterwards."""
     states = states_of(net)
     buffers = [
         (part._buffers, name, buffer, buffer.clone())
@@ -177,10 +176,10 @@ def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one layer; None where a number does not apply."""
+    """Numbers of one layer; None where a number does not apply."""
 
     path: str
-    """Where the layer stands in the network, such as ``"2"`` or ``"block.1"``."""
+    """Path of the layer in the network, such as ``"2"`` or ``"block.1"``."""
     name: str
     """The layer's class."""
     shape: tuple[int, ...] | None
@@ -188,17 +187,17 @@ class Row:
     parameters: int
     """Number of parameters, each counted at the first layer that has it."""
     neurons: int | None = None
-    """Spiking neurons."""
+    """Number of spiking neurons."""
     rate: float | None = None
     """Spikes per neuron and step."""
     silent: int | None = None
-    """Neurons that never fire, in any sample."""
+    """Number of neurons that never fire, in any sample."""
     saturated: int | None = None
-    """Neurons that fire at each step of each sample."""
+    """Number of neurons that fire at each step of each sample."""
     additions: float | None = None
     """Synaptic operations per sample that only add a weight."""
     products: float | None = None
-    """Synaptic operations per sample that multiply first, where the input is no spike."""
+    """Synaptic operations per sample that multiply first, where the input is not a spike."""
     dense: float | None = None
     """Multiply-accumulates per sample of the dense network, in one step."""
 
@@ -258,14 +257,18 @@ class Summary(tuple[Row, ...]):
     """One :class:`Row` for each layer; a table when printed."""
 
     batch: int
-    """Samples that were run."""
+    """Number of samples that were run."""
     num_steps: int
-    """Time steps that were run."""
+    """Number of time steps that were run."""
     uncounted: tuple[str, ...]
-    """Layers with weights whose operations are not known."""
+    """Paths of the layers with weights whose operations are not counted."""
 
     def total(self, name: str) -> float:
-        """Return the sum of a column, such as ``"dense"``, over the layers that have it."""
+        """Return the sum of a column over the layers that have it.
+
+        :param name: attribute of :class:`Row`, such as ``"dense"``
+        :returns: the sum
+        """
         return sum(value for row in self if (value := getattr(row, name)) is not None)
 
     @property
@@ -309,7 +312,7 @@ class Summary(tuple[Row, ...]):
 
         :param axes: two axes. Default: ``None``, for a new figure
         :returns: the axes.
-        :raises ValueError: if ``axes`` are not two.
+        :raises ValueError: if ``axes`` does not hold two axes.
         """
         from .. import spikeplot
 
@@ -352,12 +355,12 @@ def _uncounted(layer: nn.Module) -> bool:
 
 
 def _whole(layer: nn.Module) -> bool:
-    """Tell whether a layer is one with all that it holds, such as feedback or parametrizations."""
+    """Tell whether a layer counts as one with its parts, such as recurrent weights."""
     return isinstance(layer, SpikingNeuron) or _rule(layer) is not None
 
 
 def _layers(net: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
-    """The innermost modules, and those with parameters of their own, each once."""
+    """Yield the innermost modules, and those that have parameters themselves, once each."""
     if id(net) in seen:
         return
     seen.add(id(net))
@@ -369,35 +372,36 @@ def _layers(net: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn
 
 
 def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
-    r"""Run a network and tell what each layer is and does.
+    r"""Run a network, and report the size, activity and cost of each layer.
 
-    A synaptic operation is a weight that an input which is not zero sets off. A layer's number of
-    them, for one sample, is the mean over the batch of
+    A synaptic operation is one weight applied to one nonzero input. The number of synaptic
+    operations of a layer, for one sample, is the mean over the batch of
 
     .. math:: \sum_{t=1}^{T} \sum_i [x_i[t] \ne 0] \, f_i
 
     with the fan-out :math:`f_i`, the number of products that input :math:`i` takes part in; it is
     exact at the borders of convolutions. The dense network computes :math:`\sum_i f_i`
-    multiply-accumulates in one step. Inputs of -1, 0 and 1 alone need additions only, of 0.9 pJ;
-    others, such as pixels and averaged spikes, need products too, together 4.6 pJ. Memory, which
-    takes most of the energy of real machines, is left out, and so are biases, normalisation and the
-    neurons' own updates.
+    multiply-accumulates in one step. Inputs of -1, 0 and 1 need only additions, at 0.9 pJ each;
+    others, such as pixels and averaged spikes, also need products, at 4.6 pJ for both. Memory
+    access, which takes most of the energy of real machines, is left out, and so are biases,
+    normalization and the neurons' own updates.
 
-    The network is called step by step in the mode that it is in, from reset neurons. Its states and
-    buffers and the random numbers are then as before. A network with :class:`Unroll`, or with
-    neurons that take whole sequences, is called once. Any other that goes through all its steps in
-    one call from a batch [B, ...] takes ``num_steps=1``: each number is for that call.
+    The neurons are reset, and the network is called step by step in its current mode. Its states
+    and buffers and the random numbers are restored afterwards. A network with :class:`Unroll`, or
+    with neurons that take whole sequences, is called once. For any other network that runs all its
+    steps in one call from a batch [B, ...], pass ``num_steps=1``: each number is for that call.
 
-    :param net: a network that is called once per time step, or one of these
+    :param net: a network that is called once per time step, or once for all steps as above
     :param x: input [T, B, ...], time first; with ``num_steps``, one batch [B, ...] that is shown at
         every step
     :param num_steps: number of time steps T of an input that does not change. Default: ``None``,
         the input has a time dimension
-    :returns: the layers' numbers; ``print`` shows them as a table, ``.plot()`` as a picture.
-    :raises TypeError: if ``net`` is no module, ``x`` no tensor or ``num_steps`` no integer.
+    :returns: the numbers of each layer; ``print`` shows them as a table, ``.plot()`` draws them.
+    :raises TypeError: if ``net`` is not a module, ``x`` is not a tensor, or ``num_steps`` is not an
+        integer.
     :raises ValueError: if there is no time step or no sample.
 
-    Energies are those of M. Horowitz, *Computing's energy problem (and what we can do about it)*,
+    Source of the energies: M. Horowitz, *Computing's energy problem (and what we can do about it)*,
     ISSCC 2014.
     """
     steps = check_call(net, x, num_steps, None)

@@ -21,7 +21,7 @@ from .run import pose, run
 
 
 def check_call(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None) -> int:
-    """Return the number of time steps, or raise."""
+    """Return the number of time steps; raise if the arguments of :func:`unroll` are invalid."""
     check_net(net)
     if not isinstance(x, Tensor):
         raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
@@ -58,7 +58,7 @@ def unroll(
 ) -> Any:
     r"""Run a network over many time steps at once.
 
-    It gives what a loop gives that calls the network at each step,
+    It returns what a loop that calls the network at each step returns,
 
     .. math:: Y[t] = \mathrm{net}(X[t]), \qquad 0 \le t < T ,
 
@@ -70,18 +70,20 @@ def unroll(
         shown at every step
     :param num_steps: number of time steps :math:`T` of an input that does not change; default
         None, the input has a time dimension
-    :param reset: start from reset neurons; False to go on from the states of the last call, or
-        from those set by hand, with their gradient
-    :param backend: what runs the neurons; default None, the fastest that can
+    :param reset: whether to start from reset neurons; False to continue from the states of the last
+        call, or from states set by hand, with their gradient; default True
+    :param backend: backend that runs the neurons, ``"numba"`` or ``"reference"``; default None, the
+        fastest one that supports each neuron
     :returns: what one step returns, in the same structure, with tensors stacked to ``[T, B, ...]``
         and anything else as a list over time
-    :raises TypeError: ``x`` is no tensor, ``num_steps`` no integer, or a neuron amid other layers
-        would pass on its states (it needs ``init_hidden=True``)
-    :raises ValueError: no time step, an unknown backend, or a chosen one that cannot run a neuron
+    :raises TypeError: ``x`` is not a tensor, ``num_steps`` is not an integer, or a neuron before
+        another layer would pass on its states (it needs ``init_hidden=True``)
+    :raises ValueError: no time step, an unknown backend, or a chosen backend that does not support
+        a neuron
 
-    If anything is raised, all neurons keep the states that they had. Layers that work in place
-    leave ``x`` as it is where they run over all steps at once. A ``spike_grad``, a ``state_quant``
-    and a parametrization are taken to be functions, which draw no random numbers.
+    If an error is raised, all neurons keep their previous states. In-place layers that run over all
+    steps at once leave ``x`` unchanged. A ``spike_grad``, a ``state_quant`` and a parametrization
+    are assumed not to draw random numbers.
     """
     steps = check_call(net, x, num_steps, backend)
     return through_time(net, x, steps, static=num_steps is not None, reset=reset, backend=backend)
@@ -110,16 +112,16 @@ def through_time(
 def explain(
     net: nn.Module, x: Tensor, num_steps: int | None = None, *, backend: str | None = None
 ) -> Plan:
-    """Tell what :func:`unroll` does with each layer of a network, and why it is not faster.
+    """Tell how :func:`unroll` runs each layer of a network, and why it is not faster.
 
-    ``print(snn.explain(net, x))`` shows a table. To learn the shapes, it runs one step of the
-    layers before the last neuron; states, buffers and random numbers are as before, but hooks
-    see that step.
+    ``print(snn.explain(net, x))`` shows a table. To find the shapes, it runs one step of the layers
+    before the last neuron. States, buffers and random numbers are restored, but hooks see that
+    step.
 
-    :param net: as for :func:`unroll`
-    :param x: likewise
-    :param num_steps: likewise
-    :param backend: likewise
+    :param net: network, as for :func:`unroll`
+    :param x: input ``[T, B, ...]``, or one batch ``[B, ...]`` with ``num_steps``
+    :param num_steps: number of time steps :math:`T` of an input that does not change; default None
+    :param backend: backend that runs the neurons; default None, the fastest one for each
     :returns: one :class:`Stage` for each layer
     :raises TypeError: as :func:`unroll`
     :raises ValueError: as :func:`unroll`
@@ -147,7 +149,7 @@ def explain(
 
 
 def _without_traces(stage: Stage, x: Any, num_steps: int) -> Any:
-    """Run one step of a layer, and leave its buffers and the input as they are."""
+    """Run one step of a layer, and leave its buffers and the input unchanged."""
     layer = stage.module
     if isinstance(layer, WholeSequence):
         return layer(x[None])[0]
@@ -164,13 +166,14 @@ def _without_traces(stage: Stage, x: Any, num_steps: int) -> Any:
 class Unroll(nn.Module):
     """:func:`unroll` as a module: a network that runs over many time steps at each call.
 
-    What is to see whole sequences, such as ``DistributedDataParallel`` or ``torch.compile``, is
-    put around it.
+    Wrap it, not the network inside, with ``DistributedDataParallel`` or ``torch.compile``.
 
-    :param net: as for :func:`unroll`, and so are the others
-    :param num_steps: number of time steps of an input that does not change
-    :param reset: start every call from reset neurons
-    :param backend: what runs the neurons
+    :param net: network, as for :func:`unroll`
+    :param num_steps: number of time steps of an input that does not change; default None, the input
+        has a time dimension
+    :param reset: whether to start every call from reset neurons; default True
+    :param backend: backend that runs the neurons; default None, the fastest one for each
+    :raises ValueError: an unknown backend
     """
 
     def __init__(

@@ -749,7 +749,7 @@ def test_parts_of_a_registered_layer_keep_their_rules(registry):
     snn.register_layer(Block, "stateless")
     net, x = between(Block(linear(), batch_norm())).double(), firing(T, *DENSE)
     plan = snn.explain(net, x)
-    assert plan[2].how == "step" and plan[2].reason.startswith("normalises each step")
+    assert plan[2].how == "step" and plan[2].reason.startswith("normalizes each step")
     assert_same(net, x)
     net = trained(net)
     assert snn.explain(net, x)[2].how == "fold"
@@ -1039,7 +1039,7 @@ def test_plan_is_a_table(picky):
         "fc       Linear       hoist",
         "lif      Leaky        scan   picky",
         "block.0  Linear       fold",
-        "block.1  BatchNorm1d  step              normalises each step by its own statistics",
+        "block.1  BatchNorm1d  step              normalizes each step by its own statistics",
         "block.2  Leaky        scan   reference  6 neurons are not 4",
     ]
     assert [(s.path, s.name, s.how, s.backend) for s in plan][1] == (
