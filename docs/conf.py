@@ -36,7 +36,7 @@ pygments_dark_style = "monokai"
 
 
 def math_as_mathml(as_block):
-    """Formulas become MathML, which browsers show without a script from elsewhere."""
+    """Render formulas as MathML, which browsers show without an external script."""
 
     def visit(translator, node):
         # Two commands that the converter does not know: an old font switch, and sizes of brackets.

@@ -1,7 +1,7 @@
-"""Draw the pictures of the gallery into docs/_static/gallery.
+"""Draw the plots of the gallery into docs/_static/gallery.
 
-The tests compare what the library draws now with the pictures in that folder. After a wanted change
-run this script, and look at each picture that changed.
+The tests compare the library's current plots with the images in that folder. After an intended
+change, run this script and look at each image that changed.
 """
 
 import argparse
@@ -197,7 +197,7 @@ ANIMATIONS = {scene.__name__: scene for scene in (animator, spike_count_animatio
 
 
 def draw(scene, size):
-    """Draw a scene as it is drawn always."""
+    """Draw a scene with a fixed seed."""
     torch.manual_seed(0)
     return scene(size)
 

@@ -1,7 +1,7 @@
 """Train a convolutional spiking network on simulated events of handwritten digits.
 
-The digits are looked at with three simulated saccades (`snntorch.saccades`), as they were with real
-ones for N-MNIST. Without arguments a short run on the digits that come with the library shows that
+A simulated camera looks at the digits with three saccades (`snntorch.saccades`), as a real one did
+for N-MNIST. Without arguments a short run on the digits that come with the library shows that
 the network learns; `--data FOLDER --iterations 50` trains it on all of MNIST.
 """
 
@@ -20,7 +20,7 @@ import snntorch as snn
 from snntorch import functional as SF
 from snntorch import saccades, surrogate
 
-PART = 16  # digits that go through the network at once
+PART = 16  # digits that run through the network at once
 
 
 def build_net(beta=0.5):
@@ -33,7 +33,7 @@ def build_net(beta=0.5):
 
 
 def batches(loader, num_steps, seed, device):
-    """Yield events [T, B, 2, 34, 34] and classes, for ever; the seed decides on the events."""
+    """Yield events [T, B, 2, 34, 34] and classes forever; the seed determines the events."""
     generator = torch.Generator(device).manual_seed(seed)
     while True:
         for digits, targets in loader:
@@ -44,7 +44,7 @@ def batches(loader, num_steps, seed, device):
 
 
 def train(net, stream, num_iterations):
-    """Train `net` on as many batches and return the accuracy on each, before it is learned."""
+    """Train `net` on some batches and return the accuracy on each before its update."""
     loss_fn = SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     accuracies = []
@@ -53,7 +53,7 @@ def train(net, stream, num_iterations):
         start, loss, accuracy = time.perf_counter(), 0.0, 0.0
         events, targets = next(stream)
         optimizer.zero_grad()
-        # The gradient of a batch is the mean of its parts', which need less memory.
+        # The gradient of a batch is the mean over its parts, which need less memory.
         for part, answers in zip(events.split(PART, dim=1), targets.split(PART), strict=True):
             share = len(answers) / len(targets)
             spikes, _ = snn.unroll(net, part)
@@ -71,7 +71,7 @@ def train(net, stream, num_iterations):
 
 @torch.no_grad()
 def evaluate(net, stream, num_batches):
-    """Return the accuracy on as many batches."""
+    """Return the accuracy on some batches."""
     net.eval()
     correct = total = 0
     for events, targets in itertools.islice(stream, num_batches):

@@ -22,8 +22,8 @@ from snntorch import functional as SF
 from snntorch import surrogate
 
 HERE = Path(__file__).resolve().parent
-BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"  # told apart by colour-blind readers
-plt.switch_backend("agg")  # pictures go to files, no screen needed
+BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"  # distinguishable for color-blind readers
+plt.switch_backend("agg")  # figures go to files; no display needed
 plt.rc("axes.spines", top=False, right=False)
 
 
@@ -31,18 +31,20 @@ def read_idx(folder, name, ndim):
     """Return the array with `ndim` dimensions in the IDX file `name`, gzipped or plain."""
     path = next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
     if path is None:
-        raise ValueError(f"{folder} has no {name}.gz and no {name}: name the folder that does")
+        raise ValueError(f"{folder} has no {name}.gz and no {name}: pass the folder that does")
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({error}): fetch the file again") from error
+        raise ValueError(f"{path} cannot be read ({error}): download the file again") from error
     # Two zeros, 8 for unsigned bytes, the number of dimensions; then their sizes, big-endian.
     start = 4 + 4 * ndim
     if raw[:4] != bytes([0, 0, 8, ndim]) or len(raw) < start:
-        raise ValueError(f"{path} is no IDX file of bytes in {ndim} dimensions: fetch it again")
+        raise ValueError(
+            f"{path} is not an IDX file of bytes in {ndim} dimensions: download it again"
+        )
     shape = np.frombuffer(raw, ">u4", count=ndim, offset=4)
     if len(raw) - start != math.prod(map(int, shape)):
-        raise ValueError(f"{path} ends too early or too late for its shape: fetch it again")
+        raise ValueError(f"{path} is too short or too long for its shape: download it again")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 
@@ -53,7 +55,7 @@ def load_mnist(folder, part):
     if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max() > 9:
         raise ValueError(
             f"{folder}: expected {part} images of 28 x 28 pixels with as many labels from 0 to 9, "
-            f"got images {images.shape} and {len(labels)} labels: name a folder with MNIST files"
+            f"got images {images.shape} and {len(labels)} labels: pass a folder with MNIST files"
         )
     pixels = torch.from_numpy(images / np.float32(255)).unsqueeze(1)
     return TensorDataset(pixels, torch.from_numpy(labels.astype(np.int64)))
@@ -76,7 +78,7 @@ def forward_pass(net, digits, num_steps):
 
 def train(net, loader, num_epochs, num_steps, device):
     """Train `net` and return the loss of every batch."""
-    # The neuron of the right digit shall fire in 80% of the steps, the others in 20%.
+    # The neuron of the right digit should fire in 80% of the steps, the others in 20%.
     loss_fn = SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     losses = []
@@ -98,7 +100,7 @@ def train(net, loader, num_epochs, num_steps, device):
 
 @torch.no_grad()
 def evaluate(net, loader, num_steps, device):
-    """Return the share of digits whose neuron fires most."""
+    """Return the fraction of digits whose neuron fires most."""
     net.eval()
     correct = 0
     for digits, targets in loader:
@@ -109,7 +111,7 @@ def evaluate(net, loader, num_steps, device):
 
 @torch.no_grad()
 def draw_answers(net, digits, targets, num_steps, path):
-    """Draw how the ten output neurons answer to three digits read well and one misread."""
+    """Draw the output neurons' responses to three digits read correctly and one misread."""
     records = (*forward_pass(net, digits, num_steps), digits, targets)
     spikes, membranes, digits, targets = (record.cpu().numpy() for record in records)
     counts = spikes.sum(0).astype(int)
@@ -146,13 +148,11 @@ def draw_answers(net, digits, targets, num_steps, path):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", help="IDX files")
-    parser.add_argument(
-        "--epochs", type=int, help="default: as many as show 25,000 digits, at least 1"
-    )
+    parser.add_argument("--epochs", type=int, help="default: enough for 25,000 digits, at least 1")
     parser.add_argument("--steps", type=int, default=25, help="time steps for each digit")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=HERE / "output", help="for the picture")
+    parser.add_argument("--output", type=Path, default=HERE / "output", help="for the figure")
     args = parser.parse_args(argv)
     if min(args.steps, args.batch_size) < 1:
         parser.error("--steps and --batch-size: expected 1 or more")

@@ -1,6 +1,6 @@
 """Train a spiking network on an IPU of Graphcore.
 
-This needs poptorch, which comes with the Poplar SDK and from no package index, and the
+This needs poptorch, which comes with the Poplar SDK and is not on any package index, and the
 distribution snntorch-ipu in an environment without snntorch. Run it in the folder of a clone:
 
     python examples/tutorial_ipu_1.py
@@ -21,7 +21,7 @@ from snntorch import functional as SF
 
 HERE = Path(__file__).resolve().parent
 
-# In snntorch-ipu this is so from the start; with snntorch itself, it comes before the network.
+# snntorch-ipu does this on import; with snntorch itself, call it before building the network.
 snn.ipu.enable()
 
 
@@ -35,7 +35,7 @@ class Model(nn.Module):
         super().__init__()
         self.num_steps = num_steps
         self.fc1 = nn.Linear(784, num_hidden)
-        # No spike_grad is given, which means a straight-through estimator on IPUs. To choose:
+        # Without a spike_grad, IPUs use a straight-through estimator. To choose another one:
         # snn.Leaky(beta=0.9, spike_grad=snn.surrogate.fast_sigmoid()).
         self.lif1 = snn.Leaky(beta=0.9)
         self.fc2 = nn.Linear(num_hidden, 10)
@@ -43,10 +43,10 @@ class Model(nn.Module):
         self.loss_fn = SF.ce_count_loss()
 
     def forward(self, x, labels=None):
-        # States that live inside forward only: what a layer kept from an earlier call would be
-        # recorded as a constant.
+        # States must begin inside forward: a state kept from an earlier call would be recorded as a
+        # constant.
         mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
-        current = self.fc1(x.flatten(1))  # the picture stands still: the same at every step
+        current = self.fc1(x.flatten(1))  # the image is the same at every step
         spikes, potentials = [], []
         for _ in range(self.num_steps):
             spk1, mem1 = self.lif1(current, mem1)
@@ -65,19 +65,19 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", metavar="FOLDER")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=25, help="time steps per picture")
+    parser.add_argument("--steps", type=int, default=25, help="time steps per image")
     parser.add_argument("--hidden", type=int, default=1000, help="hidden neurons")
     parser.add_argument("--batch-size", type=int, default=128)
     args = parser.parse_args(argv)
 
     torch.manual_seed(0)
     options = poptorch.Options()
-    # Batches that are not full are left out: a compiled model takes one shape.
+    # Incomplete batches are left out: a compiled model takes one shape.
     loader = poptorch.DataLoader(
         options, load_mnist(args.data, "train"), batch_size=args.batch_size, shuffle=True
     )
     net = Model(args.steps, args.hidden)
-    # The optimiser is one of poptorch's: its step is compiled too.
+    # The optimizer comes from poptorch, so that its step is compiled too.
     optimizer = poptorch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.999))
     model = poptorch.trainingModel(net, options=options, optimizer=optimizer)
 
@@ -88,7 +88,7 @@ def main(argv=None):
             right.append((spikes.sum(0).argmax(1) == labels).float().mean().item())
         last = right[-max(1, len(right) // 10) :]
         accuracy = sum(last) / len(last)
-        print(f"Epoch {epoch + 1}: {accuracy:.0%} of the last training digits were read rightly")
+        print(f"Epoch {epoch + 1}: {accuracy:.0%} of the last training digits were read correctly")
     return accuracy
 
 

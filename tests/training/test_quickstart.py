@@ -47,16 +47,16 @@ def test_read_idx(tmp_path, suffix, pack):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("digits", b"\0\0\x0d" + idx(IMAGES)[3:], "no IDX file of bytes in 3 dimensions"),
-        ("digits", idx(LABELS), "no IDX file of bytes in 3 dimensions"),
-        ("digits", b"<html>", "no IDX file of bytes in 3 dimensions"),
-        ("digits", b"", "no IDX file of bytes in 3 dimensions"),
-        ("digits", idx(IMAGES)[:10], "no IDX file of bytes in 3 dimensions"),
-        ("digits", idx(IMAGES)[:-1], "too early or too late"),
-        ("digits", idx(IMAGES) + b"\0", "too early or too late"),
-        ("digits.gz", idx(IMAGES), "cannot be read .*fetch the file again"),
-        ("digits.gz", gzip.compress(idx(IMAGES))[:-9], "cannot be read .*fetch the file again"),
-        ("other", idx(IMAGES), r"has no digits.gz and no digits: name the folder"),
+        ("digits", b"\0\0\x0d" + idx(IMAGES)[3:], "not an IDX file of bytes in 3 dimensions"),
+        ("digits", idx(LABELS), "not an IDX file of bytes in 3 dimensions"),
+        ("digits", b"<html>", "not an IDX file of bytes in 3 dimensions"),
+        ("digits", b"", "not an IDX file of bytes in 3 dimensions"),
+        ("digits", idx(IMAGES)[:10], "not an IDX file of bytes in 3 dimensions"),
+        ("digits", idx(IMAGES)[:-1], "too short or too long"),
+        ("digits", idx(IMAGES) + b"\0", "too short or too long"),
+        ("digits.gz", idx(IMAGES), "cannot be read .*download the file again"),
+        ("digits.gz", gzip.compress(idx(IMAGES))[:-9], "cannot be read .*download the file again"),
+        ("other", idx(IMAGES), r"has no digits.gz and no digits: pass the folder"),
     ],
 )
 def test_read_idx_names_the_bad_file(tmp_path, name, content, message):
@@ -94,7 +94,7 @@ def test_a_bad_folder_ends_with_one_clear_line(tmp_path, capsys):
         quickstart.main(["--data", str(tmp_path)])
     assert stop.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "--data" in error and str(tmp_path) in error and "name the folder" in error
+    assert "--data" in error and str(tmp_path) in error and "pass the folder" in error
 
 
 @pytest.mark.parametrize("part, count", SIZES.items())
