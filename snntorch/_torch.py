@@ -2,6 +2,7 @@
 
 import inspect
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from torch.autograd import forward_ad
 from . import ipu
 
 
-def is_compiling() -> bool:
-    """Tell whether torch.compile or torch.export is tracing; False before torch 2.1."""
-    compiler = getattr(torch, "compiler", None)
-    return compiler is not None and compiler.is_compiling()
+def _never() -> bool:
+    return False
+
+
+# Whether torch.compile or torch.export is tracing; unknown before torch 2.1.
+is_compiling: Callable[[], bool] = getattr(getattr(torch, "compiler", None), "is_compiling", _never)
 
 
 def on_ipu() -> bool:
@@ -87,6 +90,11 @@ def alive(tensor: Tensor) -> Tensor | None:
     return tensor if lives else None
 
 
+def in_forward_mode() -> bool:
+    """Tell whether derivatives are carried forward, along with values."""
+    return forward_ad._current_level >= 0
+
+
 def is_traced() -> bool:
     """Tell whether a tracer, transform or mode follows tensor operations but not kernels."""
     return bool(
@@ -94,7 +102,7 @@ def is_traced() -> bool:
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
-        or forward_ad._current_level >= 0
+        or in_forward_mode()
     )
 
 

@@ -128,30 +128,9 @@ class Model:
         return states[self.membrane] - threshold
 
     def _compose(self, reset: str, delay: bool, refractory: bool) -> Dynamics:
-        given, held = len(self.inputs), len(self.inputs) + len(self.states)
-
-        def step(*args: Num, spike: Callable[[Num], Num], **how: Any) -> Nums:
-            inputs, old, rest = args[:given], args[given:held], args[held:]
-            if not refractory:
-                return self._advance(inputs, old, rest, reset, delay, spike=spike, **how)
-            countdown, rest, period = rest[0], rest[1:-1], rest[-1]
-            ready = 1 - heaviside_step(countdown.detach())
-            new_spikes = []
-
-            def spike_if_ready(u: Num) -> Num:
-                new_spikes.append(spike(u) * ready)
-                return new_spikes[-1]
-
-            inputs = tuple(each * ready for each in inputs)
-            if self.recurrent:
-                old = (old[0] * ready, *old[1:])
-            outs = self._advance(inputs, old, rest, reset, delay, spike=spike_if_ready, **how)
-            (spk,) = new_spikes
-            now = heaviside_step(spk.detach())
-            return *outs, now * period + (1 - now) * (countdown.detach() - (1 - ready))
-
+        step = self._whole() if self.step is not None else self._composed(reset, delay)
         return Dynamics(
-            step,
+            self._refractory(step) if refractory else step,
             tuple(f"_{name}" for name in self.inputs),
             (*self.states, "countdown") if refractory else self.states,
             (*self.parameters, "threshold", "factor", *(("period",) if refractory else ())),
@@ -159,53 +138,90 @@ class Model:
             self.name and f"{self.name} {reset} {delay} {refractory}",
         )
 
-    def _advance(
-        self,
-        inputs: Nums,
-        old: Nums,
-        parameters: Nums,
-        reset: str,
-        delay: bool,
-        *,
-        spike: Callable[[Num], Num],
-        fired: Callable[[Num], Num],
-        save: Callable[[Num], Num] | None = None,
-        quantize: Callable[[Num], Num] | None = None,
-        above: Callable[[Nums, Num], Num] | None = None,
-    ) -> Nums:
-        """Advance by one time step: update, reset, fire.
+    def _composed(self, reset: str, delay: bool) -> Callable[..., Nums]:
+        """Compose update, reset and firing.
 
-        :param parameters: the model's, the threshold, and what spikes are multiplied by
-        :param quantize: quantizes each new state
-        :param above: in place of the model's
-        :returns: the spikes and the new states
+        The step takes, beside what is said in :class:`Dynamics`, ``quantize(state)`` for each new
+        state, and an ``above(states, threshold)`` in place of the model's.
         """
-        parameters, (threshold, factor) = parameters[:-2], parameters[-2:]
-        if self.step is not None:
-            how = {"threshold": threshold, "spike": spike, "fired": fired}
-            spk, *states = self.step(*inputs, *old, *parameters, **how)
-            new = tuple(states if quantize is None else map(quantize, states))
-            spk = spk * factor
+        given, held = len(self.inputs), len(self.inputs) + len(self.states)
+        late, now = delay and reset != "none", not delay and reset != "none"
+        first = late and reset == "zero" and self.zero_first
+        update: Any = self.update
+
+        def step(
+            *args: Num,
+            spike: Callable[[Num], Num],
+            fired: Callable[[Num], Num],
+            save: Callable[[Num], Num] | None = None,
+            quantize: Callable[[Num], Num] | None = None,
+            above: Callable[[Nums, Num], Num] | None = None,
+        ) -> Nums:
+            old, threshold = args[given:held], args[-2]
+            if late:
+                mem = old[self.membrane]
+                signal = fired(mem.detach() - threshold)
+                if first:
+                    old = self._with(old, mem - signal * mem)
+            new = update(*args[:given], *old, *args[held:-2])
+            own = old[1:] if self.recurrent else old
+            if late and not first:
+                new = self.reset(reset, new, own, signal, threshold)
+            if quantize is not None:
+                new = tuple(map(quantize, new))
+            spk = spike((above or self.above)(new, threshold))
+            if now:
+                # Here the reset is part of the step, and its gradient goes through the surrogate.
+                new = tuple(map(save, new)) if save else new
+                new = self.reset(reset, new, own, spk, threshold)
+            spk = spk * args[-1]
             return (spk, spk, *new) if self.recurrent else (spk, *new)
-        late = delay and reset != "none"
-        own = old[1:] if self.recurrent else old
-        if late:
-            signal = fired(own[self.membrane] - threshold)
-            if reset == "zero" and self.zero_first:
-                mem = own[self.membrane]
-                old = self._with(old, mem - signal * mem)
-        new = self.update(*inputs, *old, *parameters)  # type: ignore[misc]
-        if late and not (reset == "zero" and self.zero_first):
-            new = self.reset(reset, new, own, signal, threshold)
-        if quantize is not None:
-            new = tuple(map(quantize, new))
-        spk = spike((above or self.above)(new, threshold))
-        if not delay and reset != "none":
-            # Here the reset is part of the step, and its gradient goes through the surrogate.
-            new = tuple(map(save, new)) if save else new
-            new = self.reset(reset, new, own, spk, threshold)
-        spk = spk * factor
-        return (spk, spk, *new) if self.recurrent else (spk, *new)
+
+        return step
+
+    def _whole(self) -> Callable[..., Nums]:
+        """Return the model's own step, with the factor that spikes are multiplied by."""
+
+        def step(
+            *args: Num,
+            spike: Callable[[Num], Num],
+            fired: Callable[[Num], Num],
+            save: Callable[[Num], Num] | None = None,
+            quantize: Callable[[Num], Num] | None = None,
+            above: Callable[[Nums, Num], Num] | None = None,
+        ) -> Nums:
+            how = {"threshold": args[-2], "spike": spike, "fired": fired}
+            spk, *states = self.step(*args[:-2], **how)  # type: ignore[misc]
+            new = states if quantize is None else map(quantize, states)
+            spk = spk * args[-1]
+            return (spk, spk, *new) if self.recurrent else (spk, *new)
+
+        return step
+
+    def _refractory(self, step: Callable[..., Nums]) -> Callable[..., Nums]:
+        """Return a step with a refractory period: its last state counts down, and its last
+        parameter is the period."""
+        given, held = len(self.inputs), len(self.inputs) + len(self.states)
+
+        def refractory(*args: Num, spike: Callable[[Num], Num], **how: Any) -> Nums:
+            old, left, rest, period = args[given:held], args[held], args[held + 1 : -1], args[-1]
+            left = left.detach()
+            ready = 1 - heaviside_step(left)
+            new_spikes = []
+
+            def spike_if_ready(u: Num) -> Num:
+                new_spikes.append(spike(u) * ready)
+                return new_spikes[-1]
+
+            if self.recurrent:
+                old = (old[0] * ready, *old[1:])
+            inputs = (each * ready for each in args[:given])
+            outs = step(*inputs, *old, *rest, spike=spike_if_ready, **how)
+            (spk,) = new_spikes
+            now = heaviside_step(spk.detach())
+            return *outs, now * period + (1 - now) * (left - (1 - ready))
+
+        return refractory
 
 
 @cache

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, exp
 
-from ._torch import finite, is_written_out, on_ipu
+from ._torch import finite, in_forward_mode, is_written_out, on_ipu
 
 SpikeFunction = Callable[[Tensor], Tensor]
 
@@ -161,6 +161,8 @@ class SurrogateFunction(torch.autograd.Function):
             return cls._by_detach(input_, *parameters)
         if torch._C._are_functorch_transforms_active():
             return super(SurrogateFunction, cls._functional).apply(input_, *parameters)
+        if not (input_.requires_grad and torch.is_grad_enabled()) and not in_forward_mode():
+            return heaviside_step(input_)  # there is nothing to differentiate
         # torch.autograd.Function.apply only adds checks for torch.func: step past it.
         return super(torch.autograd.Function, cls).apply(input_, *parameters)  # type: ignore[misc]
 

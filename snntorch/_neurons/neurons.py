@@ -411,8 +411,7 @@ class SpikingNeuron(Overridable):
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
         x = self._snn_as_current(input_)
         shape = self._snn_state_shape(x)
-        explicit = any(state is not None for state in given)
-        if explicit and self.init_hidden:
+        if self.init_hidden and any(state is not None for state in given):
             raise TypeError(
                 f"{self._snn_name}: states ({', '.join(self._snn_state_names)}) were passed with "
                 "init_hidden=True; leave them out, or build the neuron with init_hidden=False"
@@ -446,6 +445,8 @@ class SpikingNeuron(Overridable):
 
     def _snn_as_current(self, input_: Tensor) -> Tensor:
         """Return the input as a floating point tensor."""
+        if type(input_) is Tensor and input_.dtype is torch.float32 and not input_.is_nested:
+            return input_  # as in most calls
         input_ = getattr(input_, "value", input_)  # of a QuantTensor of brevitas
         if isinstance(input_, torch.fx.Proxy):
             raise TypeError(
@@ -474,7 +475,7 @@ class SpikingNeuron(Overridable):
         """Raise if a parameter does not broadcast to the states' shape."""
         for name in self._snn_parameter_names:
             value = self._parameters.get(name, self._buffers.get(name))
-            if value is None or torch.jit.is_tracing() or value.numel() == 1:
+            if value is None or value.numel() == 1 or torch.jit.is_tracing():
                 continue
             try:
                 value.expand(shape)
@@ -487,17 +488,18 @@ class SpikingNeuron(Overridable):
 
     def _snn_fitting(self, name: str, given: State, x: Tensor, shape: torch.Size) -> Tensor:
         """Return a state to start from, of the given shape."""
-        state = given
-        if given is None:
-            state = self._snn_newest(name)
-            if is_exported() and not self._snn_reset_on_record:
-                warnings.warn(
-                    f"{self._snn_name}: the recorded graph has no memory: state {name} starts "
-                    "from its "
-                    "present value at every call. Build the neuron with init_hidden=False and pass "
-                    "states in and out, or trace snn.Unroll(net), which runs a whole sequence",
-                    stacklevel=2,
-                )
+        state = self._snn_newest(name) if given is None else given
+        recorded = is_recorded()
+        if type(state) is Tensor and not recorded:
+            if state.shape == shape and not state.is_inference():
+                return state  # as in most calls
+        elif given is None and is_exported() and not self._snn_reset_on_record:
+            warnings.warn(
+                f"{self._snn_name}: the recorded graph has no memory: state {name} starts from its "
+                "present value at every call. Build the neuron with init_hidden=False and pass "
+                "states in and out, or trace snn.Unroll(net), which runs a whole sequence",
+                stacklevel=2,
+            )
         if state is None:
             return self._snn_at_rest(name, x, shape)
         if not isinstance(state, Tensor):
@@ -505,7 +507,7 @@ class SpikingNeuron(Overridable):
                 f"{self._snn_name}: state {name} is a {type(state).__name__}, not a tensor; "
                 "pass what the neuron returned or its init method gives, one tensor for each state"
             )
-        if not is_recorded() and state.is_inference() and not torch.is_inference_mode_enabled():
+        if not recorded and state.is_inference() and not torch.is_inference_mode_enabled():
             state = state.clone()  # autograd can take a copy
         own = sizes(state.shape)
         if own == sizes(shape):
@@ -518,7 +520,7 @@ class SpikingNeuron(Overridable):
             except RuntimeError:
                 pass
         shapes = f"{self._snn_name}: state {name} of shape {tuple(own)}"
-        if given is not None and (is_recorded() or found(state)):
+        if given is not None and (recorded or found(state)):
             raise ValueError(
                 f"{shapes} does not broadcast to the shape {tuple(shape)} that the input calls "
                 "for; pass one value for each neuron, or for each neuron of each sample"
