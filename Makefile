@@ -11,7 +11,9 @@ BUILD := .venv-build
 PEER := .venv-peer
 JELLY := .venv-spikingjelly
 INTEROP := .venv-interop
-STEPS := $(addprefix step.,leaky leaky_zero leaky_learnable lapicque synaptic alpha rleaky rsynaptic)
+SIZES := $(addprefix leaky_,1x16 32x100 128x128 128x1000)
+STEPS := $(addprefix step.,$(addsuffix _forward,$(SIZES)) $(SIZES) leaky_zero leaky_learnable lapicque)
+STEPS += $(addprefix step.,synaptic alpha rleaky rsynaptic)
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
 

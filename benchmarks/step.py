@@ -1,4 +1,8 @@
-"""One eager time step, forward and backward, of 128 x 1000 neurons in float32."""
+"""One eager time step in float32: of each model forward and backward, of ``Leaky`` at four sizes.
+
+Pieces of work are called ``<neuron>`` for 128 x 1000 neurons, ``leaky_32x100`` for another size,
+and ``leaky_32x100_forward`` for the step alone, under ``no_grad``.
+"""
 
 from collections.abc import Callable
 
@@ -6,61 +10,53 @@ import torch
 
 import snntorch as snn
 
-BATCH, NEURONS = 128, 1000
+NEURONS = 1000
+MAKE: dict[str, Callable[[], torch.nn.Module]] = {
+    "leaky": lambda: snn.Leaky(beta=0.9),
+    "leaky_zero": lambda: snn.Leaky(beta=0.9, reset_mechanism="zero"),
+    "leaky_learnable": lambda: snn.Leaky(
+        beta=torch.rand(NEURONS), learn_beta=True, learn_threshold=True
+    ),
+    "lapicque": lambda: snn.Lapicque(beta=0.9),
+    "synaptic": lambda: snn.Synaptic(alpha=0.9, beta=0.8),
+    "alpha": lambda: snn.Alpha(alpha=0.9, beta=0.8),
+    "rleaky": lambda: snn.RLeaky(beta=0.9, all_to_all=False),
+    "rsynaptic": lambda: snn.RSynaptic(alpha=0.9, beta=0.8, all_to_all=False),
+}
+STATES = {"synaptic": 2, "alpha": 3, "rleaky": 2, "rsynaptic": 3}
 
 
-def _step(neuron: torch.nn.Module, states: int) -> Callable[[], None]:
+def __getattr__(name: str) -> Callable[[], Callable[[], None]]:
+    """Return what prepares a piece of work, by its name."""
+    work, _, forward = name.partition("_forward")
+    kind, _, size = work.rpartition("_")
+    if "x" not in size or kind not in MAKE:
+        kind, size = work, f"128x{NEURONS}"
+    if kind not in MAKE or forward:
+        raise AttributeError(name)
+    shape = [int(n) for n in size.split("x")]
+    return lambda: _step(MAKE[kind](), kind, shape, backward=work == name)
+
+
+def _step(
+    neuron: torch.nn.Module, kind: str, shape: list[int], backward: bool
+) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
-    shape = (BATCH, NEURONS)
-    leaves = [torch.randn(shape, generator=generator).requires_grad_() for _ in range(1 + states)]
-    grad = torch.randn(shape, generator=generator)
 
-    def work() -> None:
-        spk, *_, mem = neuron(*leaves)
-        torch.autograd.grad([spk, mem], [leaves[0], leaves[-1]], [grad, grad])
+    def draw() -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
 
-    return work
+    x, *states = (draw().requires_grad_(backward) for _ in range(1 + STATES.get(kind, 1)))
+    grad = draw()
+    # The new membrane of Alpha does not depend on the old one.
+    wanted = [x, states[0 if kind == "alpha" else -1]]
 
+    def step() -> None:
+        with torch.no_grad():
+            neuron(x, *states)
 
-def leaky() -> Callable[[], None]:
-    return _step(snn.Leaky(beta=0.9), 1)
+    def step_and_back() -> None:
+        spk, *_, mem = neuron(x, *states)
+        torch.autograd.grad([spk, mem], wanted, [grad, grad])
 
-
-def leaky_zero() -> Callable[[], None]:
-    return _step(snn.Leaky(beta=0.9, reset_mechanism="zero"), 1)
-
-
-def leaky_learnable() -> Callable[[], None]:
-    return _step(snn.Leaky(beta=torch.rand(NEURONS), learn_beta=True, learn_threshold=True), 1)
-
-
-def lapicque() -> Callable[[], None]:
-    return _step(snn.Lapicque(beta=0.9), 1)
-
-
-def synaptic() -> Callable[[], None]:
-    return _step(snn.Synaptic(alpha=0.9, beta=0.8), 2)
-
-
-def alpha() -> Callable[[], None]:
-    neuron = snn.Alpha(alpha=0.9, beta=0.8)
-    generator = torch.Generator().manual_seed(0)
-    x, exc, inh, mem = (
-        torch.randn(BATCH, NEURONS, generator=generator).requires_grad_() for _ in range(4)
-    )
-    grad = torch.randn(BATCH, NEURONS, generator=generator)
-
-    def work() -> None:
-        # The new membrane does not depend on the old one.
-        spk, _, _, new = neuron(x, exc, inh, mem)
-        torch.autograd.grad([spk, new], [x, exc], [grad, grad])
-
-    return work
-
-
-def rleaky() -> Callable[[], None]:
-    return _step(snn.RLeaky(beta=0.9, all_to_all=False), 2)
-
-
-def rsynaptic() -> Callable[[], None]:
-    return _step(snn.RSynaptic(alpha=0.9, beta=0.8, all_to_all=False), 3)
+    return step_and_back if backward else step

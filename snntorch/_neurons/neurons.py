@@ -15,7 +15,7 @@ from .._torch import autocast_on, found, is_exported, is_recorded, sizes
 from ..dynamics import Dynamics, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
-from .states import BEFORE, RESET
+from .states import BEFORE, RESET, OptionalState
 
 # Type aliases.
 Parameter = float | Tensor
@@ -79,6 +79,10 @@ class SpikingNeuron(Overridable):
     """The number by which ``state_dict`` stores each reset mechanism."""
 
     reset_delay: bool = True
+
+    # A subclass may use these names for something else.
+    spk = OptionalState("spk")
+    countdown = OptionalState("countdown")
 
     V: Tensor
     recurrent: nn.Module
@@ -200,12 +204,6 @@ class SpikingNeuron(Overridable):
         super()._load_from_state_dict(*args)
         if not self.reset_mechanism_val.is_meta:
             self.reset_mechanism = numbers[int(self.reset_mechanism_val)]
-
-    def __getattr__(self, name: str) -> Any:
-        # A subclass may use the names of these states for something else.
-        if name in ("spk", "countdown") and name in self._snn_state_names:
-            return self._snn_get(name)
-        return super().__getattr__(name)
 
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
@@ -420,10 +418,9 @@ class SpikingNeuron(Overridable):
         names = self._snn_state_names
         if len(given) != len(names):
             given = self._snn_filled(given)
-        old = tuple(
-            self._snn_fitting(name, state, x, shape)
-            for name, state in zip(names, given, strict=True)
-        )
+        old: States = ()
+        for name, state in zip(names, given, strict=True):
+            old = *old, self._snn_fitting(name, state, x, shape)
         spk, new = self._snn_step(x, old)
         model = self._snn_model
         self._snn_remember(new, old[len(model.states) + model.membrane])

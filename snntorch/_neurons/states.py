@@ -86,6 +86,18 @@ class _ClassOrInstance:
                 self.function(neuron)
 
 
+class OptionalState:
+    """The newest state of a name that only some neurons of a class have."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, neuron: Stateful | None, owner: type[Stateful]) -> Tensor:
+        if neuron is None or self.name not in neuron._snn_state_names:
+            raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}")
+        return neuron._snn_get(self.name)
+
+
 def one_or_all(states: Iterable[Tensor]) -> Tensor | tuple[Tensor, ...]:
     """Return one state by itself, and several as a tuple."""
     states = tuple(states)
