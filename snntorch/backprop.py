@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from . import utils
 from ._checks import check_count, check_net
+from ._network.signal import Signal
 from ._network.unroll import through_time
 
 __all__ = ["BPTT", "RTRL", "TBPTT"]
@@ -269,7 +270,7 @@ def _epoch(
             part = slice(start, min(start + (K or length), length))
             steps = part.stop - start
             x = data if shown else data[part]
-            out = through_time(net, x, steps, static=not time_var, reset=False)
+            out = through_time(net, Signal(x, steps, static=not time_var), reset=False)
             loss = _loss(out, targets[part] if varying else targets, criterion, regularization)
             optimizer.zero_grad()
             loss.backward()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import utils
+from .._checks import check_net
 from .._layers.graded_spikes import GradedSpikes
 from .._neurons.associative import AssociativeLeaky
 from .._neurons.leakyparallel import LeakyParallel
@@ -22,7 +23,8 @@ from .._neurons.stateleaky import StateLeaky
 from .._table import table
 from .graph import restore, states_of
 from .rules import takes_sequences
-from .unroll import Unroll, check_call
+from .signal import Signal
+from .unroll import Unroll
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -404,7 +406,8 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
     Source of the energies: M. Horowitz, *Computing's energy problem (and what we can do about it)*,
     ISSCC 2014.
     """
-    steps = check_call(net, x, num_steps, None)
+    check_net(net)
+    steps = Signal.of(x, num_steps).num_steps
     if not x.dim() or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; at least one sample is needed.")
     unrolls = [part for part in net.modules() if isinstance(part, Unroll)]

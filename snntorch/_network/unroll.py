@@ -5,47 +5,20 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import utils
-from .._checks import check_integer, check_net
+from .._checks import check_net
 from .._engine import backends
 from .._neurons.sequence import WholeSequence
 from .graph import restore, states_of
-from .plan import Plan, Stage, make_plan
-from .run import pose, run
-
-
-def check_call(net: nn.Module, x: Tensor, num_steps: int | None, backend: str | None) -> int:
-    """Return the number of time steps; raise if the arguments of :func:`unroll` are invalid."""
-    check_net(net)
-    if not isinstance(x, Tensor):
-        raise TypeError(f"x is a {type(x).__name__}; a tensor [T, B, ...] is needed")
-    if x.is_nested:
-        raise TypeError(
-            "x is a nested tensor; pad its sequences to one length, for example by "
-            "torch.nested.to_padded_tensor, with time first"
-        )
-    backends.check(backend)
-    if num_steps is None:
-        num_steps = x.shape[0] if x.dim() else 0
-        given = f"x of shape {tuple(x.shape)} holds no time step"
-    else:
-        num_steps = check_integer("num_steps", num_steps)
-        given = f"num_steps={num_steps}"
-        if x.dim() > 2 and x.shape[0] == num_steps:
-            warn(
-                f"num_steps={num_steps} is also the first dimension of x, {tuple(x.shape)}: with "
-                "num_steps, x is one batch shown at every step; leave num_steps out if x has time",
-                stacklevel=3,
-            )
-    if num_steps < 1:
-        raise ValueError(f"{given}; at least one time step is needed")
-    return num_steps
+from .plan import Plan, make_plan
+from .rules import Stage
+from .run import run
+from .signal import Signal
 
 
 def unroll(
@@ -85,25 +58,20 @@ def unroll(
     steps at once leave ``x`` unchanged. A ``spike_grad``, a ``state_quant`` and a parametrization
     are assumed not to draw random numbers.
     """
-    steps = check_call(net, x, num_steps, backend)
-    return through_time(net, x, steps, static=num_steps is not None, reset=reset, backend=backend)
+    return through_time(net, Signal.of(x, num_steps), reset, backend)
 
 
 def through_time(
-    net: nn.Module,
-    x: Tensor,
-    num_steps: int,
-    *,
-    static: bool,
-    reset: bool = True,
-    backend: str | None = None,
+    net: nn.Module, signal: Signal, reset: bool = True, backend: str | None = None
 ) -> Any:
-    """:func:`unroll` for a caller that has checked the arguments and knows what has time."""
-    plan, kept = make_plan(net, static), states_of(net)
+    """:func:`unroll` for a caller that knows what has time."""
+    check_net(net)
+    plan, kept = make_plan(net, signal.static), states_of(net)
+    backends.check(backend)
     try:
         if reset:
             utils.reset(net)
-        return run(plan, x, num_steps, static, backend)
+        return run(plan, signal, backend)
     except BaseException:
         restore(kept)
         raise
@@ -126,8 +94,11 @@ def explain(
     :raises TypeError: as :func:`unroll`
     :raises ValueError: as :func:`unroll`
     """
-    num_steps, static = check_call(net, x, num_steps, backend), num_steps is not None
-    plan, kept, step = make_plan(net, static), states_of(net), x if static else x[0]
+    signal = Signal.of(x, num_steps)
+    check_net(net)
+    plan, kept = make_plan(net, signal.static), states_of(net)
+    backends.check(backend)
+    step, static, steps = x if signal.static else x[0], signal.static, signal.num_steps
     last = max((i for i, stage in enumerate(plan) if stage.how == "scan"), default=-1)
     stages = list(plan)
     try:
@@ -135,13 +106,14 @@ def explain(
         with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
             for i, stage in enumerate(plan[: last + 1]):
                 if stage.how == "scan":
-                    over_time = step if static else step.expand(num_steps, *step.shape)
                     layer: Any = stage.module
-                    posed = pose(layer, over_time, num_steps, static)
-                    name, reason = backends.choose(posed, backend)
+                    over_time = step if static else step.expand(steps, *step.shape)
+                    name, reason = backends.choose(
+                        layer._snn_pose(over_time, steps, static), backend
+                    )
                     stages[i] = replace(stage, backend=name, reason=reason)
                 if i < last:
-                    step = _without_traces(stage, step, num_steps)
+                    step = _without_traces(stage, step, steps)
                 static = static and stage.how == "hoist"
     finally:
         restore(kept)

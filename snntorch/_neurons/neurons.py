@@ -405,6 +405,14 @@ class SpikingNeuron(Overridable):
             projection=self._snn_projection,
         )
 
+    def _snn_pose(self, input_: Tensor, num_steps: int, static: bool) -> Problem:
+        """State what a backend is to solve from the newest states on."""
+        x = self._snn_as_current(input_)
+        shape = self._snn_state_shape(x if static else x[0])
+        self._snn_check_parameters(shape)
+        states = tuple(self._snn_fitting(name, None, x, shape) for name in self._snn_state_names)
+        return self._snn_problem(x, num_steps, static, states)
+
     def _snn_call(self, input_: Tensor, *given: State) -> Output:
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
         x = self._snn_as_current(input_)
