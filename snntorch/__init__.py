@@ -22,6 +22,7 @@ from ._neurons import (
     SLSTM,
     Alpha,
     AssociativeLeaky,
+    CustomNeuron,
     DeltaLeaky,
     Lapicque,
     Leaky,
@@ -34,6 +35,7 @@ from ._neurons import (
     SpikingNeuron,
     StateLeaky,
     Synaptic,
+    neuron_from_equations,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ __all__ = [
     "AssociativeLeaky",
     "BatchNormTT1d",
     "BatchNormTT2d",
+    "CustomNeuron",
     "DeltaLeaky",
     "GradedSpikes",
     "Lapicque",
@@ -102,6 +105,7 @@ __all__ = [
     "explain",
     "export_to_nir",
     "import_from_nir",
+    "neuron_from_equations",
     "nn",
     "register_layer",
     "summary",

@@ -3,6 +3,7 @@
 from .alpha import Alpha
 from .associative import AssociativeLeaky
 from .deltaleaky import DeltaLeaky
+from .equations import CustomNeuron, neuron_from_equations
 from .lapicque import Lapicque
 from .leaky import Leaky
 from .leakyparallel import LeakyParallel
@@ -21,6 +22,7 @@ __all__ = [
     "SLSTM",
     "Alpha",
     "AssociativeLeaky",
+    "CustomNeuron",
     "DeltaLeaky",
     "Lapicque",
     "Leaky",
@@ -33,4 +35,5 @@ __all__ = [
     "SpikingNeuron",
     "StateLeaky",
     "Synaptic",
+    "neuron_from_equations",
 ]

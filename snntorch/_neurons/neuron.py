@@ -15,7 +15,7 @@ from .states import is_ours
 
 # What a step may take after the parameters.
 _FIRING = ("threshold", "spike", "fired")
-_TAKEN = ("spk", "countdown", "threshold", "graded_spikes_factor", "reset_mechanism", "V")
+_TAKEN = (*_FIRING, "spk", "countdown", "graded_spikes_factor", "reset_mechanism", "V")
 
 
 class Neuron(SpikingNeuron):
@@ -71,7 +71,7 @@ class Neuron(SpikingNeuron):
     """
 
     membrane: ClassVar[str | None] = None
-    """For a neuron with ``update``, the name of the state that fires."""
+    """Name of the state that fires; with a ``step``, only the property ``reset`` reads it."""
 
     initial: Mapping[str, Parameter] = {}
     """Values of states before the first step, by name: numbers, or tensors that broadcast to one
@@ -85,24 +85,11 @@ class Neuron(SpikingNeuron):
         own = vars(cls)
         if not own.keys() & {"states", "step", "update", "membrane"}:
             return
-        cls._snn_check_states()
+        check_states(cls.__name__, cls.states)
         cls._snn_take_states()
         if cls.step is not None or cls.update is not None:
             cls._snn_model = cls._snn_modeled()
             cls._snn_resets = cls._snn_model.step is None
-
-    @classmethod
-    def _snn_check_states(cls) -> None:
-        names = cls.states
-        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-            raise TypeError(f"{cls.__name__}: states={names!r} must be a tuple of names")
-        for name in names:
-            bad = not name.isidentifier() or name.startswith("_") or name in _TAKEN
-            if bad or hasattr(Neuron, name) or names.count(name) > 1:
-                raise ValueError(
-                    f"{cls.__name__}: {name!r} in states={names!r} cannot be the name of a state; "
-                    "choose a name that occurs once and is not an attribute of snn.Neuron"
-                )
 
     @classmethod
     def _snn_modeled(cls) -> Model:
@@ -129,7 +116,8 @@ class Neuron(SpikingNeuron):
                 f"the states in the order of states={states!r}, the parameters"
                 + (f", and then of {', '.join(_FIRING)} what it needs" * (kind == "step"))
             )
-        if kind == "update" and len(states) > 1 and cls.membrane not in states:
+        named = cls.membrane is not None or (kind == "update" and len(states) > 1)
+        if named and cls.membrane not in states:
             raise TypeError(
                 f"{cls.__name__}: membrane={cls.membrane!r} must name the one of "
                 f"states={states!r} that fires"
@@ -147,9 +135,10 @@ class Neuron(SpikingNeuron):
                 )
             return outs
 
+        default = states[-1] if kind == "step" else states[0]
+        place = states.index(cls.membrane or default) - len(states)
         if kind == "step":
-            return Model(states, parameters, step=run, name=name)
-        place = states.index(cls.membrane or states[0]) - len(states)
+            return Model(states, parameters, step=run, membrane=place, name=name)
         return Model(states, parameters, run, membrane=place, name=name)
 
     def __init__(
@@ -255,3 +244,19 @@ class Neuron(SpikingNeuron):
                     f"are {', '.join(rest) or 'none'}"
                 )
         return (*states, *(named.get(name) for name in rest))
+
+
+def check_states(owner: str, names: Any) -> None:
+    """Raise unless these can be the names of a neuron's states.
+
+    :param owner: the name of its class
+    """
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{owner}: states={names!r} must be a tuple of names")
+    for name in names:
+        bad = not name.isidentifier() or name.startswith("_") or name in _TAKEN
+        if bad or hasattr(Neuron, name) or names.count(name) > 1:
+            raise ValueError(
+                f"{owner}: {name!r} in states={names!r} cannot be the name of a state; "
+                "choose a name that occurs once and is not an attribute of snn.Neuron"
+            )
