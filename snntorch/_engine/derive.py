@@ -74,8 +74,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     :param slope: the surrogate's slope ``slope(u, *q)``, :data:`GIVEN`, or None if spikes carry no
         gradient
     :param count: number of its parameters ``q0``, ...
-    :raises Unsupported: an operation that kernels do not have, in the step or in its gradient; or
-        one in the step whose last bit is not PyTorch's
+    :raises Unsupported: an operation that kernels do not have, in the step or in its gradient
     """
     # Loading the tracer takes a second.
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -149,7 +148,7 @@ class _NoDoubles(TorchDispatchMode):
 
 
 def _check(flat: Sequence[Any], forward: int) -> None:
-    """Raise if there is no text for a result, or if a step would have other bits than PyTorch's.
+    """Raise if there is no text for a result, or if a step changes a tensor that others see.
 
     :param flat: results, first those of the step, then gradients
     :param forward: how many are of the step
@@ -167,8 +166,6 @@ def _check(flat: Sequence[Any], forward: int) -> None:
         op = "" if node.op != "call_function" else _name(node)
         if op.endswith("_") and _is_shared(node.args[0]):
             raise Unsupported(f"kernels do not have {op} on a tensor that others see")
-        if op in _ROUNDED or (op == "pow" and node.args[1] not in _POWERS):
-            raise Unsupported(f"kernels do not have {op} with the last bit of PyTorch's")
 
 
 def _is_shared(node: Any) -> bool:
@@ -203,9 +200,11 @@ _TEXTS = {
 _TEXTS |= {"relu_": _TEXTS["relu"], "sign": _TEXTS["sgn"]}
 _COMPARED = {"gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="}
 _TEXTS |= {op: f"{{0}} {sign} {{1}}" for op, sign in _COMPARED.items()}
-# PyTorch's vectors round these in another way than Numba; sqrt too, where it calls MKL.
+# The last bit of these differs from that of PyTorch's vectors; of sqrt too, where it calls MKL.
 _ROUNDED = {op: f"F(math.{op}({{0}}))" for op in ("exp", "log", "tanh", "sin", "cos", "sqrt")}
 _ROUNDED["sigmoid"] = "ONE / (ONE + F(math.exp(-{0})))"
+_ROUNDED["sigmoid_backward"] = "{0} * (ONE - {1}) * {1}"
+_ROUNDED["tanh_backward"] = "{0} * (ONE - {1} * {1})"
 _POWERS = {
     0: "ONE",
     1: "{0}",

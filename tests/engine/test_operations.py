@@ -60,14 +60,19 @@ OPERATIONS = {
     "in single precision": lambda x, v: 0.1 + 0.2 * (x > v).float() - x.float() * 0.7 / 3,
     "same": lambda x, v: x.clone().detach() + v.contiguous().to(x),
 }
+# To rounding only.
+ROUNDED = {
+    "exp": lambda x, v: v.exp() * x,
+    "log": lambda x, v: (v.abs() + 0.1).log() * x,
+    "sqrt": lambda x, v: (v.abs() + x * x).sqrt(),
+    "tanh": lambda x, v: v.tanh() + x,
+    "sigmoid": lambda x, v: v.sigmoid() * x,
+    "sin and cos": lambda x, v: v.sin() * x.cos(),
+    "a power": lambda x, v: v.abs() ** 2.5 - x,
+}
 CAPTURED = nn.Parameter(torch.tensor(0.9))
 REFUSED = {
-    "exp": (lambda x, v: v.exp(), "exp with the last bit"),
-    "sqrt": (lambda x, v: v.sqrt(), "sqrt with the last bit"),
-    "tanh": (lambda x, v: v.tanh(), "do not have tanh"),
-    "sigmoid": (lambda x, v: v.sigmoid(), "do not have sigmoid"),
     "log1p": (lambda x, v: v.log1p(), "do not have log1p"),
-    "a power": (lambda x, v: v**2.5, "pow with the last bit"),
     "a power that is a tensor": (lambda x, v: v.abs() ** x, "do not have pow"),
     "a scaled sum": (lambda x, v: torch.add(x, v, alpha=2), "do not have add with alpha"),
     "in place": (lambda x, v: (v + 1).mul_(2) + x, "do not have mul_"),
@@ -106,7 +111,8 @@ def evaluated(found, nodes, number, x, v):
     values = (0, 1, x, v, 0.5, 1)
     space = {n.meta["name"]: number(value) for n, value in zip(placeholders, values, strict=True)}
     # Numba's functions return NaN where Python's raise.
-    functions = {"sqrt": np.sqrt, "pow": np.power, "inf": np.inf, "nan": np.nan}
+    functions = {n: getattr(np, n) for n in ("exp", "log", "tanh", "sin", "cos", "sqrt")}
+    functions |= {"pow": np.power, "inf": np.inf, "nan": np.nan}
     space |= {"math": SimpleNamespace(**functions), "np": np}
     space |= {"F": number, "ONE": number(1), "ZERO": number(0)}
     with np.errstate(all="ignore"):
@@ -126,12 +132,23 @@ def test_the_text_of_an_operation(name, dtype):
     np.testing.assert_array_equal(np.array(got), want.numpy())
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ROUNDED)
+def test_a_function_is_right_to_rounding(name):
+    found = derived(ROUNDED[name])
+    pairs = list(itertools.product((-3.1, -0.6, 0.2, 0.9, 4.2), repeat=2))
+    x, v = (torch.tensor(each) for each in zip(*pairs, strict=True))
+    nodes = [found.states["v"]]
+    got = [evaluated(found, nodes, np.float32, *pair)[0] for pair in pairs]
+    np.testing.assert_allclose(np.array(got), ROUNDED[name](x, v).numpy(), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, *ROUNDED])
 def test_the_gradient_of_an_operation(name):
-    found = derived(OPERATIONS[name])
+    operation = (OPERATIONS | ROUNDED)[name]
+    found = derived(operation)
     for pair in itertools.product((-1.7, -0.4, 0.15, 0.7, 1.3), repeat=2):
         x, v = (torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in pair)
-        out = OPERATIONS[name](x, v).double()
+        out = operation(x, v).double()
         want = [None, None]
         if out.requires_grad:
             want = torch.autograd.grad(out, (x, v), allow_unused=True)

@@ -251,7 +251,7 @@ def test_what_is_written_into_the_state_counts(how, called):
 
 @every_model
 @pytest.mark.parametrize("first, then", [(1, 8), (8, 1), (8, 3)])
-@pytest.mark.filterwarnings("ignore:.*starts from zeros")
+@pytest.mark.filterwarnings("ignore:.*starts anew")
 def test_a_left_over_state_of_another_batch_starts_fresh(name, first, then):
     neuron = make(name, init_hidden=True, output=True)
     for _ in range(3):
@@ -261,7 +261,7 @@ def test_a_left_over_state_of_another_batch_starts_fresh(name, first, then):
 
 
 @pytest.mark.parametrize("first, then", [((4,), (8, 4)), ((3, 1), (3, 5)), ((2, 3), (2, 3, 3))])
-@pytest.mark.filterwarnings("ignore:.*starts from zeros")
+@pytest.mark.filterwarnings("ignore:.*starts anew")
 def test_a_left_over_state_that_would_broadcast_starts_fresh(first, then):
     lif = snn.Leaky(0.8, init_hidden=True, output=True)
     for _ in range(3):

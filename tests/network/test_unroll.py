@@ -993,7 +993,7 @@ def test_states_of_another_batch():
     neuron = lif()
     snn.unroll(neuron, torch.rand(T, 3, 4))
     x = torch.rand(T, 2, 4)
-    with pytest.warns(UserWarning, match=r"mem of shape \(3, 4\) .* starts from zeros"):
+    with pytest.warns(UserWarning, match=r"mem of shape \(3, 4\) .* starts anew"):
         got = snn.unroll(neuron, x, reset=False)
     assert torch.equal(got[1], snn.unroll(neuron, x)[1])
     with pytest.raises(ValueError, match="beta of shape"):
