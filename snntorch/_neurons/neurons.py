@@ -478,9 +478,11 @@ class SpikingNeuron(Overridable):
 
     def _snn_check_parameters(self, shape: torch.Size) -> None:
         """Raise if a parameter does not broadcast to the states' shape."""
+        if torch.jit.is_tracing():
+            return
         for name in self._snn_parameter_names:
             value = self._parameters.get(name, self._buffers.get(name))
-            if value is None or value.numel() == 1 or torch.jit.is_tracing():
+            if value is None or value.numel() == 1:
                 continue
             try:
                 value.expand(shape)
