@@ -22,16 +22,6 @@ class Plan(tuple[Stage, ...]):
     """What :func:`unroll` does with a network: one :class:`Stage` for each layer; a table when
     printed."""
 
-    def groups(self) -> list[list[Stage]]:
-        """Take the layers one by one, and together those that are folded one after the other."""
-        groups: list[list[Stage]] = []
-        for stage in self:
-            if groups and stage.how == groups[-1][0].how == "fold":
-                groups[-1].append(stage)
-            else:
-                groups.append([stage])
-        return groups
-
     def __str__(self) -> str:
         rows = [("layer", "class", "how", "backend", "why not faster")]
         rows += [(s.path, s.name, s.how, s.backend or "", s.reason or "") for s in self]

@@ -166,13 +166,24 @@ _RUN: dict[str, Callable[[Sequence[Stage], Signal, str | None], Signal]] = {
 }
 
 
+def _groups(plan: Plan) -> list[list[Stage]]:
+    """Take the layers one by one, and together those that are folded one after the other."""
+    groups: list[list[Stage]] = []
+    for stage in plan:
+        if groups and stage.how == groups[-1][0].how == "fold":
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
 def run(plan: Plan, signal: Signal, backend: str | None) -> Any:
     """Run a network over all time steps.
 
     :returns: what one step returns, in the same structure, with tensors stacked over time
     """
     given = signal
-    for group in plan.groups():
+    for group in _groups(plan):
         how = group[0].how
         if how == "step" and signal is not given:
             # The layer may overwrite what a loop computes anew for it at each step.

@@ -42,7 +42,7 @@ class Signal:
                     f"num_steps={steps} is also the first dimension of x, {tuple(x.shape)}: with "
                     "num_steps, x is one batch shown at every step; leave num_steps out if x has "
                     "time",
-                    stacklevel=4,
+                    stacklevel=3,
                 )
         else:
             steps = x.shape[0] if x.dim() else 0

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .. import utils
-from .._checks import check_net
 from .._engine import backends
 from .._neurons.sequence import WholeSequence
 from .graph import restore, states_of
@@ -65,12 +63,12 @@ def through_time(
     net: nn.Module, signal: Signal, reset: bool = True, backend: str | None = None
 ) -> Any:
     """:func:`unroll` for a caller that knows what has time."""
-    check_net(net)
-    plan, kept = make_plan(net, signal.static), states_of(net)
+    kept = states_of(net)
+    plan = make_plan(net, signal.static)
     backends.check(backend)
     try:
-        if reset:
-            utils.reset(net)
+        for neuron, _ in kept if reset else ():
+            neuron.reset_hidden()
         return run(plan, signal, backend)
     except BaseException:
         restore(kept)
@@ -95,14 +93,15 @@ def explain(
     :raises ValueError: as :func:`unroll`
     """
     signal = Signal.of(x, num_steps)
-    check_net(net)
-    plan, kept = make_plan(net, signal.static), states_of(net)
+    kept = states_of(net)
+    plan = make_plan(net, signal.static)
     backends.check(backend)
     step, static, steps = x if signal.static else x[0], signal.static, signal.num_steps
     last = max((i for i, stage in enumerate(plan) if stage.how == "scan"), default=-1)
     stages = list(plan)
     try:
-        utils.reset(net)
+        for neuron, _ in kept:
+            neuron.reset_hidden()
         with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
             for i, stage in enumerate(plan[: last + 1]):
                 if stage.how == "scan":
