@@ -107,18 +107,13 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
         return tuple(torch.tensor(begin + 0.11 * i, dtype=torch.float64) for i in range(count))
 
     def trace() -> torch.fx.Graph:
-        with torch.no_grad(), _NoDoubles():
-            values = [value.float().view(1) for value in numbers(len(names), 0.37)]
-            tried = dynamics.step(*values, spike=_fired, fired=_fired, save=lambda value: value)
-        for value in tried:
-            if not value.is_floating_point():
-                raise Unsupported(f"kernels do not have states of {value.dtype}")
         given = numbers(len(outs), 0.23), numbers(len(names), 0.37), numbers(len(extra), 1.3)
         return make_fx(joint)(*given).graph
 
     # In a thread of its own, where no mode or hook of the caller is on, such as a checkpoint's.
     with ThreadPoolExecutor(1) as thread:
         graph = thread.submit(trace).result()
+        tried = thread.submit(_try, dynamics, len(names))
     placeholders: list[torch.fx.Node] = [node for node in graph.nodes if node.op == "placeholder"]
     called = (*(f"g_{out}" for out in outs), *(f"s_{name}" for name in names), *extra)
     for node, name in zip(placeholders, called, strict=True):
@@ -131,7 +126,28 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     saved = {f"_u{i}": node for i, node in enumerate(others)}
     gradients = dict(zip(names, flat[-len(names) :], strict=True))
     _check(flat, len(outs) + kept)
+    tried.result()
     return Derived(flat[0], states, saved, overdrive, gradients)
+
+
+def _try(dynamics: Dynamics, count: int) -> None:
+    """Raise if a step does not treat each neuron by itself, whatever the shape of a layer, or not
+    in the precision that it is given."""
+
+    def step(values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return dynamics.step(*values, spike=_fired, fired=_fired, save=lambda value: value)
+
+    shape = 2, 3
+    layer = torch.linspace(0.2, 1.9, 6 * count).view(6, count).flip(0)
+    with torch.no_grad(), _NoDoubles():
+        together = step([value.view(shape) for value in layer.T])
+        apart = [step(neuron.unbind()) for neuron in layer]
+    for value, each in zip(together, zip(*apart, strict=True), strict=True):
+        if not value.is_floating_point():
+            raise Unsupported(f"kernels do not have states of {value.dtype}")
+        alone = torch.stack(each).view(shape)
+        if value.shape != shape or not torch.allclose(value, alone, 1e-3, 1e-5, equal_nan=True):
+            raise Unsupported("it does not give for a layer what it gives for each neuron alone")
 
 
 class _NoDoubles(TorchDispatchMode):

@@ -84,7 +84,7 @@ class _Forward:
     spec: Spec
     traces: tuple[str, ...]
     saves: tuple[str, ...]
-    """Names of traces, with ``x`` if it is read again."""
+    """Names of traces, with those of the inputs that are read again."""
     firsts: tuple[str, ...]
     """States whose value before the first step is read again."""
     backward: Spec
@@ -116,7 +116,7 @@ def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Fo
     if first and first in saved and first not in firsts:
         firsts = (first, *firsts)
     stores = (saved - {first}) | set(traced)
-    inputs = (INPUT,) if read and INPUT in read.inputs else ()
+    inputs = read.inputs if read else ()
     return _Forward(
         replace(spec, stores=frozenset(stores)),
         (SPIKES, *sorted(stores)),
@@ -155,14 +155,16 @@ class _Fused(torch.autograd.Function):
             traces[names[0]] = traces[SPIKES]
         if scan.spec.dense:
             spikes = kept[f"at_{names[0]}"]
-            timed[f"in_{FEEDBACK}"] = x.new_empty(scan.shape)
+            again = FEEDBACK in plan.saves
+            traces[FEEDBACK] = memory.empty(scan.over_time if again else scan.shape, x)
+            timed[f"in_{FEEDBACK}"] = traces[FEEDBACK]
         run = scan.run(
             plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
         )
         if scan.spec.dense:
             product = feedback(scan.recurrent, weights, scan.shape)
             for t in range(scan.num_steps):
-                product.forward(spikes, timed[f"in_{FEEDBACK}"])
+                product.forward(spikes, traces[FEEDBACK][t] if again else traces[FEEDBACK])
                 run.take(t, 1)
         else:
             run.take(0, scan.num_steps)
@@ -203,7 +205,7 @@ class _Fused(torch.autograd.Function):
         body = backward(spec)
         timed = {f"to_{name}": saved[name] for name in body.news}
         timed |= {f"gr_{name}": grad for name, grad in given.items()}
-        timed |= {f"in_{INPUT}": saved[INPUT]} if INPUT in body.inputs else {}
+        timed |= {f"in_{name}": saved[name] for name in body.inputs}
         like = next(each for each in (*saved.values(), *grads) if each is not None)
         values: tuple[float, ...] = ()
         if spec.slope == GIVEN:

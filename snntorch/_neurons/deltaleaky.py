@@ -84,11 +84,13 @@ class DeltaLeaky(Leaky):
             ``output`` are; so in ``nn.Sequential`` it can only come last
         """
         if mem is None:
-            return self._snn_call(input_, None, None)
-        if not isinstance(mem, tuple | list) or len(mem) != 2:
+            return self._snn_call(input_)
+        names = self._snn_state_names
+        if not isinstance(mem, tuple | list) or len(mem) != len(names):
+            kind = "pair" if len(names) == 2 else "tuple"
             raise TypeError(
-                f"DeltaLeaky: mem is a {type(mem).__name__}; pass the pair (mem, mem_prev) that "
-                "the last call or init_leaky() returned"
+                f"DeltaLeaky: mem is a {type(mem).__name__}; pass the {kind} ({', '.join(names)}) "
+                "that the last call or init_leaky() returned"
             )
         return self._snn_call(
             input_, *(torch.zeros(()) if state is None else state for state in mem)

@@ -367,3 +367,62 @@ def test_an_operation_that_kernels_do_not_have_is_named():
     (stage,) = snn.explain(odd(), current(T, B))
     assert stage.backend == "reference" and "i0" in stage.reason
     assert snn.unroll(odd(), current(T, B))[1].shape == (T, B, N)
+
+
+@pytest.mark.parametrize("recurrent", [0.3, nn.Linear(N, N)])
+def test_the_gradient_of_what_the_input_and_the_feedback_are_multiplied_by(recurrent):
+    class Gain(snn.Neuron):
+        states = ("mem",)
+
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.parameter("gain", 0.7, learn=True)
+
+        @staticmethod
+        def update(x, mem, gain):
+            return 0.9 * mem + gain * x
+
+    x, results = current(T, B).double(), []
+    for backend in ("numba", "reference"):
+        neuron = Gain(recurrent=copy.deepcopy(recurrent)).double()
+        leaf = x.clone().requires_grad_()
+        spk, mem = snn.unroll(neuron, leaf, backend=backend)
+        parameters = [p for p in neuron.parameters()]
+        results.append((spk, torch.autograd.grad(spk.sum() + mem.sum(), [leaf, *parameters])))
+    assert results[0][0].any() and torch.equal(results[0][0], results[1][0])
+    for got, want in zip(results[0][1], results[1][1], strict=True):
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x * x.dim(),
+        lambda x: x * x.numel(),
+        lambda x: x if x.dim() else 2 * x,
+        lambda x: x.flip(0),
+        lambda x: x if x.sum() > 0 else 2 * x,
+    ],
+)
+def test_a_step_that_looks_at_the_layer_is_not_compiled(look):
+    odd = make(
+        states=("mem",),
+        step=staticmethod(lambda x, mem, spike: (spike(mem - 1), mem + look(x))),
+    )
+    x = torch.ones(T, B, N)
+    (stage,) = snn.explain(odd(), x)
+    assert stage.backend == "reference" and stage.reason
+    _, mem = snn.unroll(odd(), x)
+    assert torch.equal(mem[-1], T * look(x[0]))
+
+
+def test_options_of_delta_leaky():
+    neuron = snn.DeltaLeaky(0.3, beta=0.9, refractory=2, recurrent=0.2)
+    x = current(B)
+    _, states = neuron(x)
+    assert len(states) == 4
+    again = neuron(x, states)
+    neuron(x, [torch.zeros(())] * 4)
+    assert torch.equal(neuron(x)[0], again[0])
+    with pytest.raises(TypeError, match=r"pass the tuple \(spk, mem, mem_prev, countdown\)"):
+        neuron(x, states[:2])
