@@ -59,6 +59,7 @@ _SUBMODULES = (
     "spikeplot",
     "spikevision",
     "surrogate",
+    "testing",
     "utils",
 )
 # Code for 1.0.0 finds these modules here too.
