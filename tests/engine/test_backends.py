@@ -333,19 +333,6 @@ def test_an_instant_reset_of_alpha(reset):
     compare(model, neuron, model.input(T, B).requires_grad_())
 
 
-def test_delta_leaky():
-    x, results = (0.5 * torch.randn(T, B, 5)).requires_grad_(), []
-    neuron = snn.DeltaLeaky(0.3, beta=0.9, learn_beta=True)
-    assert snn.explain(neuron, x)[0].backend == "numba"
-    for backend in ("numba", "reference"):
-        spk, (mem, previous) = snn.unroll(neuron, x, backend=backend)
-        loss = (spk * torch.linspace(-1, 1, spk.numel()).reshape(spk.shape)).sum() + mem.sum()
-        grads = torch.autograd.grad(loss, [x, neuron.beta])
-        results.append((spk, mem, previous, *grads))
-    assert all(map(torch.equal, results[0][:3], results[1][:3])) and results[0][0].any()
-    torch.testing.assert_close(results[0][3:], results[1][3:])
-
-
 @pytest.mark.parametrize("row", DENSE, ids=lambda m: m.id)
 def test_products_under_autocast_are_those_of_the_loop(row):
     neuron, x = row.make(init_hidden=True), row.input(T, B)

@@ -40,28 +40,6 @@ def test_returns_spikes_then_states(model):
     assert model.fired or torch.equal(out[0], (out[-1] > neuron.threshold).float())
 
 
-def test_carries_its_states_on(model):
-    """Without states a call goes on from the last, as if the caller had passed them."""
-    neuron, x = sequence(model)
-    want, _ = roll(model, neuron, x)
-    utils.reset(neuron)
-    got = [torch.stack(each) for each in zip(*(neuron(x_t) for x_t in x), strict=True)]
-    assert equal(got, want)
-
-
-def test_init_hidden_gives_the_same_spikes(model):
-    neuron, x = sequence(model)
-    want, _ = roll(model, neuron, x)
-    for output in (False, True):
-        hidden = model.make(init_hidden=True, output=output)
-        hidden.load_state_dict(neuron.state_dict())
-        got = [hidden(x_t) for x_t in x]
-        if output:
-            assert equal([torch.stack(each) for each in zip(*got, strict=True)], want)
-        else:
-            assert torch.equal(torch.stack(got), want[0])
-
-
 def test_hidden_states_carry_gradients_through_time(model):
     """The same gradients with hidden and with explicit states, and with a mix of both."""
     neuron, x = sequence(model)
@@ -329,29 +307,6 @@ def test_parameters_are_copies_of_what_is_given(model):
 
 
 # Dtypes --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_everything_has_the_inputs_dtype(model, dtype):
-    neuron, x = sequence(model)
-    neuron(x[0])
-    neuron.to(dtype)
-    assert all(getattr(neuron, name).dtype == dtype for name in model.states)
-    utils.reset(neuron)
-    x = x.to(dtype).requires_grad_()
-    out, _ = roll(model, neuron, x)
-    assert all(each.dtype == dtype for each in out)
-    (out[0].sum() + out[-1].sum()).backward()
-    assert x.grad.dtype == dtype and x.grad.isfinite().all()
-
-
-def test_integer_and_boolean_input_is_cast(model):
-    neuron, x = sequence(model)
-    spikes = x[0] > 0
-    want = neuron(spikes.float())
-    for dtype in (torch.bool, torch.uint8, torch.int64):
-        utils.reset(neuron)
-        assert equal(neuron(spikes.to(dtype)), want)
 
 
 def test_states_stay_float32_under_autocast(model):
