@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from project import ROOT, python_blocks
 from torch import nn
 
 import snntorch as snn
@@ -109,6 +110,26 @@ def test_neurons_of_other_kinds():
     assert not check_neuron(lambda **o: snn.DeltaLeaky(0.3, beta=0.9, **o)).refused
     made = snn.neuron_from_equations("Made", ["mem"], lambda s, x: {"mem": 0.9 * s["mem"] + x})
     assert not check_neuron(made, backends=["numba"]).refused
+
+
+def test_examples_of_the_page_on_own_neurons():
+    path = ROOT / "docs" / "own_neurons.rst"
+    names, page = {}, path.read_text()
+    for block in python_blocks(path):
+        exec(block, names)
+    for name in ("test_adapting", "test_izhikevich"):
+        names[name]()
+    # What the page prints, and the message that it cites.
+    assert 0 < snn.unroll(names["Izhikevich"](), names["currents"])[0].mean() < 0.1
+    table = str(snn.explain(names["Izhikevich"](), names["currents"]))
+    assert textwrap.indent(table, "    ") in page
+    with pytest.raises(AssertionError) as error:
+        check_neuron(mine("Adapting", **step(in_place)))
+    assert str(error.value) in " ".join(page.split())
+    # What was exported is read back.
+    x = 3 * torch.randn(9, 2, 4)
+    want = snn.unroll(names["net"], x)
+    assert want.any() and torch.equal(snn.unroll(names["same"], x), want)
 
 
 # Wrong ones -----------------------------------------------------------------------------------
