@@ -81,6 +81,7 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/harness.py --peer $(JELLY)/bin/python peers.lif
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/own_neuron.py
 	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plots.py
