@@ -1,5 +1,6 @@
 """The step-wise neurons, one row each: every contract test runs over all rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,21 +23,44 @@ class Model:
     delay: bool = False  # whether it takes reset_delay
     vectors: tuple[str, ...] = ("threshold",)  # what may be given for each neuron
     fired: tuple[int, ...] | None = field(default=None)  # shape of the spikes, if pooled
+    mechanism: bool = True  # whether it takes reset_mechanism
+    cleared: bool = False  # whether the membrane is returned after a reset of its own
+    rounded: bool = False  # whether a kernel may round otherwise, by a product or an exponential
+    scale: float = 1.0  # of the input, in units of the model's own
+    # The equation as helpers/reference.py runs it; None for those that are written there.
+    equation: Callable[..., dict[str, Any]] | None = None
+    # States before the first step, from the parameters; zero where it does not say.
+    start: Callable[[dict[str, Any]], dict[str, Any]] = lambda p: {}
 
     def make(self, **kwargs):
+        if not self.mechanism:
+            kwargs.pop("reset_mechanism", None)
         return getattr(snn, self.cls)(**{**self.kwargs, **kwargs})
 
     def init(self, neuron, *sizes):
-        return getattr(neuron, f"init_{self.cls.lower()}")(*sizes)
+        return getattr(neuron, f"init_{self.cls.lower()}", neuron.init_states)(*sizes)
+
+    def mem(self, out):
+        """Return the membrane among what a call returns."""
+        own = [name for name in self.states if name != "spk"]
+        return out[1 + own.index("mem")]
+
+    def rests(self, neuron, names=None):
+        """Tell whether states are as before the first step."""
+        start = self.start({**dict(neuron.named_parameters()), **dict(neuron.named_buffers())})
+        return all(
+            (getattr(neuron, name) == start.get(name, 0.0)).all() for name in names or self.states
+        )
 
     def input(self, *lead, seed=0, dtype=torch.float32):
         """Return input that makes the neuron fire now and then; ``lead`` as in [T, B]."""
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn((*lead, *self.shape), generator=generator, dtype=torch.float64)
-        return (0.35 + 0.9 * x).to(dtype)
+        return (self.scale * (0.35 + 0.9 * x)).to(dtype)
 
 
 _CONV = {"shape": (2, 4, 4), "hidden": (2, 4, 4)}
+_IMAGE = {**_CONV, "rounded": True}
 _FEEDBACK = {"recurrent.weight", "recurrent.bias"}
 _LSTM = {f"lstm_cell.{kind}_{side}" for kind in ("weight", "bias") for side in ("ih", "hh")}
 _CONV_LSTM = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "threshold": 0.1}
@@ -71,9 +95,17 @@ MODELS = [
         delay=True,
         vectors=(*_TB, "V"),
     ),
-    Model("rleaky-linear", "RLeaky", {**_B, **_LINEAR}, _PM, {"beta", *_FEEDBACK}, delay=True),
     Model(
-        "rleaky-conv", "RLeaky", {**_B, **_CONV2D}, _PM, {"beta", *_FEEDBACK}, **_CONV, delay=True
+        "rleaky-linear",
+        "RLeaky",
+        {**_B, **_LINEAR},
+        _PM,
+        {"beta", *_FEEDBACK},
+        delay=True,
+        rounded=True,
+    ),
+    Model(
+        "rleaky-conv", "RLeaky", {**_B, **_CONV2D}, _PM, {"beta", *_FEEDBACK}, **_IMAGE, delay=True
     ),
     Model(
         "rsynaptic-one",
@@ -91,6 +123,7 @@ MODELS = [
         _PSM,
         {"alpha", "beta", *_FEEDBACK},
         delay=True,
+        rounded=True,
     ),
     Model(
         "rsynaptic-conv",
@@ -98,7 +131,7 @@ MODELS = [
         {**_AB, **_CONV2D},
         _PSM,
         {"alpha", "beta", *_FEEDBACK},
-        **_CONV,
+        **_IMAGE,
         delay=True,
     ),
     Model(
@@ -108,6 +141,7 @@ MODELS = [
         _SM,
         _LSTM,
         hidden=(7,),
+        rounded=True,
     ),
     Model(
         "sconv2dlstm",
@@ -117,6 +151,7 @@ MODELS = [
         {"conv.weight", "conv.bias"},
         shape=(2, 4, 4),
         hidden=(3, 4, 4),
+        rounded=True,
     ),
     Model(
         "sconv2dlstm-pool",
@@ -126,6 +161,7 @@ MODELS = [
         {"conv.weight", "conv.bias"},
         shape=(2, 4, 4),
         hidden=(3, 4, 4),
+        rounded=True,
         fired=(3, 2, 2),
     ),
 ]

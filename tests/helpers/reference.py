@@ -8,13 +8,16 @@ import torch
 
 
 class NumpyOps:
-    log, tanh, einsum = np.log, np.tanh, staticmethod(np.einsum)
+    log, exp, tanh, einsum = np.log, np.exp, np.tanh, staticmethod(np.einsum)
 
     def spike(self, u):
         return (u > 0).astype(u.dtype)
 
     def stop(self, a):
         return a
+
+    def where(self, chosen, a, b):
+        return np.where(chosen, a, b)
 
     def sigmoid(self, a):
         return 1 / (1 + np.exp(-a))
@@ -41,7 +44,7 @@ class NumpyOps:
 
 
 class TorchOps:
-    log, tanh, sigmoid = torch.log, torch.tanh, torch.sigmoid
+    log, exp, tanh, sigmoid = torch.log, torch.exp, torch.tanh, torch.sigmoid
     einsum = staticmethod(torch.einsum)
 
     def __init__(self, slope):
@@ -54,6 +57,9 @@ class TorchOps:
 
     def stop(self, a):
         return a.detach()
+
+    def where(self, chosen, a, b):
+        return torch.where(chosen > 0, a, b)
 
     def pad(self, a, by):
         (top, bottom), (left, right) = by
@@ -139,16 +145,34 @@ def integrate(o, cls, p, x, s, keep, subtract, R):
     return {"syn": syn, "mem": keep * (o.sigmoid(out) * o.tanh(syn)) - subtract}
 
 
-def run(o, cls, p, x, shape, reset, delay=True, inhibition=False, quant=None, pool=None):
+def run(
+    o,
+    cls,
+    p,
+    x,
+    shape,
+    reset,
+    delay=True,
+    inhibition=False,
+    quant=None,
+    pool=None,
+    model=None,
+):
     """Return spikes and states, each stacked over time.
 
     :param p: parameters by the names of the state_dict
     :param x: input ``[T, B, ...]``
     :param shape: shape of the states
+    :param model: the row of a model with an equation of its own: ``equation(o, p, x, s)`` returns
+        the new states by name, before any reset; with spikes among them, ``spk``, it has fired and
+        was reset
     """
     names = {"Alpha": ("syn_exc", "syn_inh", "mem")}.get(cls, ("syn", "mem"))
     names = ("mem",) if cls in ("Leaky", "Lapicque", "RLeaky") else names
     s = {name: o.zeros(shape) for name in ("spk", *names)}
+    if model is not None and model.equation:
+        names, start = model.states, model.start(p)
+        s = {name: o.zeros(shape) + start.get(name, 0.0) for name in ("spk", *names)}
     record = {name: [] for name in ("spk", *names)}
     for x_t in x:
         keep, subtract, R = 1.0, 0.0, None
@@ -158,17 +182,22 @@ def run(o, cls, p, x, shape, reset, delay=True, inhibition=False, quant=None, po
                 keep = 1 - R
             else:
                 subtract = R * p["threshold"]
-        new = integrate(o, cls, p, x_t, s, keep, subtract, R)
+        if model is not None and model.equation:
+            new = model.equation(o, p, x_t, s)
+            new["mem"] = keep * new["mem"] - subtract
+        else:
+            new = integrate(o, cls, p, x_t, s, keep, subtract, R)
         if quant:
             new = {name: quant(state) for name, state in new.items()}
-        seen = pool(new["mem"]) if pool else new["mem"]
-        u = seen - p["threshold"]
-        spk = o.spike(u) * (o.winner(u) if inhibition else 1)
-        if not delay and reset == "subtract":
-            new["mem"] = new["mem"] - spk * p["threshold"]
-        if not delay and reset == "zero":
-            new["mem"] = (1 - spk) * new["mem"]
-        s = {"spk": spk * p["graded_spikes_factor"], **new}
+        if "spk" not in new:
+            seen = pool(new["mem"]) if pool else new["mem"]
+            u = seen - p["threshold"]
+            new["spk"] = o.spike(u) * (o.winner(u) if inhibition else 1)
+            if not delay and reset == "subtract":
+                new["mem"] = new["mem"] - new["spk"] * p["threshold"]
+            if not delay and reset == "zero":
+                new["mem"] = (1 - new["spk"]) * new["mem"]
+        s = {**new, "spk": new["spk"] * p["graded_spikes_factor"]}
         for name, value in s.items():
             record[name].append(value)
     return {name: o.stack(steps) for name, steps in record.items()}

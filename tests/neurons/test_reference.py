@@ -30,7 +30,15 @@ def test_values_equal_the_numpy_loop(model, reset, delay):
         got, _ = roll(model, neuron, x)
     p = {name: value.detach().numpy() for name, value in parameters(neuron).items()}
     want = run(
-        NumpyOps(), model.cls, p, x.numpy(), (4, *model.hidden), reset, delay, pool=pool(np, model)
+        NumpyOps(),
+        model.cls,
+        p,
+        x.numpy(),
+        (4, *model.hidden),
+        reset,
+        delay,
+        pool=pool(np, model),
+        model=model,
     )
     assert 0.02 < want["spk"].mean() < 0.98
     np.testing.assert_array_equal(got[0].numpy(), want["spk"])
@@ -40,7 +48,7 @@ def test_values_equal_the_numpy_loop(model, reset, delay):
 
 def test_gradients_equal_those_of_the_loop(model, reset, delay):
     neuron = model.make(reset_mechanism=reset, learn_threshold=True, **late(delay)).double()
-    for name in ("alpha", "beta"):
+    for name in model.keys if model.equation else ("alpha", "beta"):
         if name in neuron._buffers and model.cls != "Lapicque":
             value = neuron._buffers.pop(name)
             neuron.register_parameter(name, torch.nn.Parameter(value))
@@ -57,6 +65,7 @@ def test_gradients_equal_those_of_the_loop(model, reset, delay):
         reset,
         delay,
         pool=pool(torch, model),
+        model=model,
     )
     names = ["spk", *model.states[-len(got) + 1 :]]
     weights = [torch.randn_like(out) for out in got]
