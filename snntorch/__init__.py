@@ -19,6 +19,7 @@ from ._layers.bntt import BatchNormTT1d, BatchNormTT2d
 from ._layers.graded_spikes import GradedSpikes
 from ._neurons import (
     LIF,
+    PLIF,
     SLSTM,
     Alpha,
     AssociativeLeaky,
@@ -83,6 +84,7 @@ _LAZY = {
 # Code for 1.0.0 that imports everything finds torch, nn and surrogate too.
 __all__ = [
     "LIF",
+    "PLIF",
     "SLSTM",
     "Alpha",
     "AssociativeLeaky",

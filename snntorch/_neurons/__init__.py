@@ -10,6 +10,7 @@ from .leakyparallel import LeakyParallel
 from .linearleaky import LinearLeaky
 from .neuron import Neuron
 from .neurons import LIF, SpikingNeuron
+from .plif import PLIF
 from .rleaky import RLeaky
 from .rsynaptic import RSynaptic
 from .sconv2dlstm import SConv2dLSTM
@@ -19,6 +20,7 @@ from .synaptic import Synaptic
 
 __all__ = [
     "LIF",
+    "PLIF",
     "SLSTM",
     "Alpha",
     "AssociativeLeaky",

@@ -164,6 +164,15 @@ MODELS = [
         rounded=True,
         fired=(3, 2, 2),
     ),
+    Model(
+        "plif",
+        "PLIF",
+        {"reset_delay": True},
+        ("mem",),
+        {"w"},
+        delay=True,
+        equation=lambda o, p, x, s: {"mem": s["mem"] + o.sigmoid(p["w"]) * (x - s["mem"])},
+    ),
 ]
 
 
