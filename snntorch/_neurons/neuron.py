@@ -13,6 +13,8 @@ from ..dynamics import Model
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
 from .states import is_ours
 
+Fire = Callable[[Tensor], Tensor]  # what a step fires by
+
 # What a step may take after the parameters.
 _FIRING = ("threshold", "spike", "fired")
 _TAKEN = (*_FIRING, "spk", "countdown", "graded_spikes_factor", "reset_mechanism", "V")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import reference
 import torch
 
 import snntorch as snn
@@ -71,6 +72,9 @@ _B = {"beta": 0.9}
 _AB = {"alpha": 0.8, "beta": 0.9}
 _SM, _PM, _PSM = ("syn", "mem"), ("spk", "mem"), ("spk", "syn", "mem")
 _RC = {"beta", "time_step", "R", "C"}
+_ADAPTIVE = {"alpha": 0.6, "beta": 0.9, "a": 0.2, "b": 0.5}
+_PEAK = {"threshold": 1.0, "dt": 1.0}
+_EXPONENTIAL = {"rest": 0.1, "v_rheobase": 0.5, "slope_factor": 0.3, "v_reset": -0.2, **_PEAK}
 _TB, _TAB = ("threshold", "beta"), ("threshold", "alpha", "beta")
 
 MODELS = [
@@ -172,6 +176,100 @@ MODELS = [
         {"w"},
         delay=True,
         equation=lambda o, p, x, s: {"mem": s["mem"] + o.sigmoid(p["w"]) * (x - s["mem"])},
+    ),
+    Model(
+        "alif",
+        "ALIF",
+        {"alpha": 0.9, "rho": 0.8, "gain": 0.3},
+        ("mem", "adaptation"),
+        {"alpha", "rho", "gain"},
+        vectors=("threshold", "alpha", "rho", "gain"),
+        mechanism=False,
+        equation=reference.alif,
+    ),
+    Model(
+        "adlif",
+        "AdLIF",
+        {**_ADAPTIVE, "threshold": 0.6},
+        ("mem", "adaptation"),
+        {*_ADAPTIVE},
+        vectors=("threshold", *_ADAPTIVE),
+        mechanism=False,
+        equation=reference.adlif,
+    ),
+    Model(
+        "seadlif",
+        "SEAdLIF",
+        {**_ADAPTIVE, "threshold": 0.6},
+        ("mem", "adaptation"),
+        {*_ADAPTIVE},
+        vectors=("threshold", *_ADAPTIVE),
+        mechanism=False,
+        cleared=True,
+        equation=reference.seadlif,
+    ),
+    Model(
+        "rf",
+        "RF",
+        {"omega": 0.8, "b": -0.3, "dt": 0.5, "threshold": 0.5},
+        ("mem", "imag"),
+        {"omega", "b", "dt"},
+        vectors=("threshold", "omega", "b"),
+        mechanism=False,
+        equation=reference.rf,
+    ),
+    Model(
+        "brf",
+        "BRF",
+        {"omega": 0.8, "b_offset": 0.2, "dt": 0.5, "threshold": 0.5},
+        ("mem", "imag", "q"),
+        {"omega", "b_offset", "gamma", "dt"},
+        vectors=("threshold", "omega", "b_offset"),
+        mechanism=False,
+        equation=reference.brf,
+    ),
+    Model(
+        "izhikevich",
+        "Izhikevich",
+        {},
+        ("mem", "recovery"),
+        {"a", "b", "c", "d", "dt"},
+        mechanism=False,
+        scale=100.0,
+        equation=reference.izhikevich,
+        start=lambda p: {"mem": -65.0, "recovery": -65.0 * p["b"]},
+    ),
+    Model(
+        "qif",
+        "QIF",
+        {"tau": 2.0, "rest": 0.0, "v_critical": 0.5, "v_reset": -0.2, "R": 1.0, **_PEAK},
+        ("mem",),
+        {"tau", "rest", "v_critical", "v_reset", "R", "dt"},
+        mechanism=False,
+        equation=reference.qif,
+        start=lambda p: {"mem": p["rest"]},
+    ),
+    Model(
+        "eif",
+        "EIF",
+        {"tau": 2.0, "R": 1.0, **_EXPONENTIAL},
+        ("mem",),
+        {"tau", "rest", "v_rheobase", "slope_factor", "v_reset", "R", "dt"},
+        mechanism=False,
+        rounded=True,
+        equation=reference.eif,
+        start=lambda p: {"mem": p["rest"]},
+    ),
+    Model(
+        "adex",
+        "AdEx",
+        {"C": 2.0, "g": 1.0, "tau": 5.0, "a": 0.2, "b": 0.3, **_EXPONENTIAL},
+        ("mem", "adaptation"),
+        {"C", "g", "rest", "v_rheobase", "slope_factor", "tau", "a", "b", "v_reset", "dt"},
+        mechanism=False,
+        rounded=True,
+        equation=reference.adex,
+        start=lambda p: {"mem": p["rest"]},
     ),
 ]
 

@@ -201,3 +201,88 @@ def run(
         for name, value in s.items():
             record[name].append(value)
     return {name: o.stack(steps) for name, steps in record.items()}
+
+
+# Equations of single models, for their rows in models.py --------------------------------------
+
+
+def alif(o, p, x, s):
+    def above(mem, adaptation):
+        return mem - p["threshold"] - p["gain"] * adaptation
+
+    R = o.stop(o.spike(above(s["mem"], s["adaptation"])))
+    mem = clamp(p["alpha"]) * s["mem"] + x - R * p["threshold"]
+    adaptation = clamp(p["rho"]) * s["adaptation"] + R
+    return {"spk": o.spike(above(mem, adaptation)), "mem": mem, "adaptation": adaptation}
+
+
+def adlif(o, p, x, s):
+    alpha, beta = clamp(p["alpha"]), clamp(p["beta"])
+    R = o.stop(o.spike(s["mem"] - p["threshold"]))
+    mem = alpha * (s["mem"] - R * p["threshold"]) + (1 - alpha) * (x - s["adaptation"])
+    adaptation = beta * s["adaptation"] + p["a"] * s["mem"] + p["b"] * R
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem, "adaptation": adaptation}
+
+
+def seadlif(o, p, x, s):
+    alpha, beta = clamp(p["alpha"]), clamp(p["beta"])
+    raw = alpha * s["mem"] + (1 - alpha) * (x - s["adaptation"])
+    spk = o.spike(raw - p["threshold"])
+    mem = raw * (1 - spk)
+    adaptation = beta * s["adaptation"] + (1 - beta) * (p["a"] * mem + p["b"] * spk)
+    return {"spk": spk, "mem": mem, "adaptation": adaptation}
+
+
+def rotated(p, x, s, b):
+    """Turn a pair of states as a complex number would by the explicit Euler method."""
+    u, v, omega, dt = s["mem"], s["imag"], p["omega"], p["dt"]
+    return u + dt * (b * u - omega * v + x), v + dt * (omega * u + b * v)
+
+
+def rf(o, p, x, s):
+    mem, imag = rotated(p, x, s, p["b"])
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem, "imag": imag}
+
+
+def brf(o, p, x, s):
+    dt, offset = p["dt"], p["b_offset"]
+    boundary = ((1 - (dt * p["omega"]) ** 2) ** 0.5 - 1) / dt
+    mem, imag = rotated(p, x, s, boundary - abs(offset) - s["q"])
+    spk = o.spike(mem - p["threshold"] - s["q"])
+    return {"spk": spk, "mem": mem, "imag": imag, "q": p["gamma"] * s["q"] + spk}
+
+
+def izhikevich(o, p, x, s):
+    R = o.stop(o.spike(s["mem"] - p["threshold"]))
+    v = o.where(R, p["c"], s["mem"])
+    u = s["recovery"] + R * p["d"]
+    mem = v + p["dt"] * (0.04 * v**2 + 5 * v + 140 - u + x)
+    recovery = u + p["dt"] * p["a"] * (p["b"] * v - u)
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem, "recovery": recovery}
+
+
+def qif(o, p, x, s):
+    R = o.stop(o.spike(s["mem"] - p["threshold"]))
+    v = o.where(R, p["v_reset"], s["mem"])
+    rest, critical = p["rest"], p["v_critical"]
+    rise = (v - rest) * (v - critical) / (critical - rest) + p["R"] * x
+    mem = v + p["dt"] / p["tau"] * rise
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem}
+
+
+def eif(o, p, x, s):
+    R = o.stop(o.spike(s["mem"] - p["threshold"]))
+    v = o.where(R, p["v_reset"], s["mem"])
+    upswing = p["slope_factor"] * o.exp((v - p["v_rheobase"]) / p["slope_factor"])
+    mem = v + p["dt"] / p["tau"] * (p["rest"] - v + upswing + p["R"] * x)
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem}
+
+
+def adex(o, p, x, s):
+    R = o.stop(o.spike(s["mem"] - p["threshold"]))
+    v = o.where(R, p["v_reset"], s["mem"])
+    w = s["adaptation"] + R * p["b"]
+    upswing = p["g"] * p["slope_factor"] * o.exp((v - p["v_rheobase"]) / p["slope_factor"])
+    mem = v + p["dt"] / p["C"] * (p["g"] * (p["rest"] - v) + upswing - w + x)
+    adaptation = w + p["dt"] / p["tau"] * (p["a"] * (v - p["rest"]) - w)
+    return {"spk": o.spike(mem - p["threshold"]), "mem": mem, "adaptation": adaptation}
