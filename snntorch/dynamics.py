@@ -213,8 +213,6 @@ class Model:
                 new_spikes.append(spike(u) * ready)
                 return new_spikes[-1]
 
-            if self.recurrent:
-                old = (old[0] * ready, *old[1:])
             inputs = (each * ready for each in args[:given])
             outs = step(*inputs, *old, *rest, spike=spike_if_ready, **how)
             (spk,) = new_spikes
@@ -235,16 +233,17 @@ def with_feedback(model: Model, dense: bool) -> Model:
 
     def run(x: Num, *rest: Num, **how: Any) -> Nums:
         if dense:
-            feedback, _, *rest = rest  # type: ignore[assignment]
+            feedback, spk, *rest = rest  # type: ignore[assignment]
         else:
             spk, *rest, V = rest  # type: ignore[assignment]
             feedback = V * spk
-        return inner(x + feedback, *rest, **how)
+        spikes = (spk,) if model.recurrent else ()
+        return inner(x + feedback, *spikes, *rest, **how)
 
     own: dict[str, Any] = {"step" if model.step else "update": run}
     return replace(
         model,
-        states=("spk", *model.states),
+        states=model.states if model.recurrent else ("spk", *model.states),
         inputs=(*model.inputs, "feedback") if dense else model.inputs,
         parameters=model.parameters if dense else (*model.parameters, "V"),
         recurrent=True,

@@ -13,10 +13,10 @@ class AdLIF(Neuron):
 
     .. math::
 
-        U[t+1] &= \alpha (U[t] - S[t] U_{\rm thr}) + (1 - \alpha)(X[t+1] - W[t]) \\
+        U[t+1] &= \alpha (U[t] - R[t+1] U_{\rm thr}) + (1 - \alpha)(X[t+1] - W[t]) \\
         W[t+1] &= \beta W[t] + a U[t] + b S[t]
 
-    On the right, :math:`S` carries no gradient.
+    The reset :math:`R[t+1] = S[t]` carries no gradient; the spikes in the adaptation do.
 
     None of the arguments has a default: the paper draws them at random for each neuron, from the
     ranges that are given here, and learns them.
@@ -35,20 +35,20 @@ class AdLIF(Neuron):
     :param learn_b: make ``b`` a learnable parameter
 
     The other arguments are those of :class:`SpikingNeuron`, without ``reset_mechanism``. The states
-    are the membrane ``mem`` and the ``adaptation``.
+    are the spikes ``spk`` of the last step, the membrane ``mem`` and the ``adaptation``.
 
     Example::
 
         adlif = snn.AdLIF(alpha=0.9, beta=0.98, a=0.5, b=1.0)
-        mem, adaptation = adlif.init_states()
+        spk, mem, adaptation = adlif.init_states()
         for step in range(num_steps):
-            spk, mem, adaptation = adlif(x[step], mem, adaptation)
+            spk, mem, adaptation = adlif(x[step], spk, mem, adaptation)
 
     Source: A. Bittar and P. N. Garner, "A surrogate gradient spiking baseline for speech command
     recognition", Frontiers in Neuroscience 16 (2022) 865897.
     """
 
-    states = ("mem", "adaptation")
+    states = ("spk", "mem", "adaptation")
     membrane = "mem"
 
     alpha: Tensor
@@ -86,6 +86,7 @@ class AdLIF(Neuron):
     @staticmethod
     def step(
         x: Tensor,
+        spk: Tensor,
         mem: Tensor,
         adaptation: Tensor,
         mem_decay: Tensor,
@@ -99,7 +100,7 @@ class AdLIF(Neuron):
         """Advance by one time step."""
         reset = fired(mem - threshold)
         drive = (1 - mem_decay) * (x - adaptation)
-        adaptation = adaptation_decay * adaptation + a * mem + b * reset
+        adaptation = adaptation_decay * adaptation + a * mem + b * spk
         mem = mem_decay * (mem - reset * threshold) + drive
         return spike(mem - threshold), mem, adaptation
 
@@ -141,6 +142,8 @@ class SEAdLIF(AdLIF):
     Source: M. Baronig et al., "Advancing spatio-temporal processing through adaptation in spiking
     neural networks", arXiv:2408.07517 (2024).
     """
+
+    states = ("mem", "adaptation")  # type: ignore[assignment]
 
     @staticmethod
     def step(  # type: ignore[override]

@@ -9,16 +9,16 @@ from .neurons import Parameter
 class ALIF(Neuron):
     r"""Leaky integrate-and-fire neuron whose threshold rises with each spike.
 
-    The adaptation :math:`A` counts recent spikes and adds to the threshold. With :math:`R[t+1] =
-    S[t]`,
+    The adaptation :math:`A` counts recent spikes and adds to the threshold. With the reset signal
+    :math:`R[t+1] = S[t]`,
 
     .. math::
 
         U[t+1] &= \alpha U[t] + X[t+1] - R[t+1] U_{\rm thr} \\
-        A[t+1] &= \rho A[t] + R[t+1] \\
+        A[t+1] &= \rho A[t] + S[t] \\
         S[t+1] &= \Theta(U[t+1] - U_{\rm thr} - \gamma A[t+1])
 
-    :math:`R` carries no gradient; the membrane and the adaptation carry it through time.
+    The reset carries no gradient; the spikes in the adaptation do.
 
     :param alpha: decay rate :math:`\alpha` of the membrane per time step, clamped to [0, 1] in use,
         a number or a tensor that broadcasts to one sample. The paper has :math:`e^{-1/20}`, for 20
@@ -32,21 +32,21 @@ class ALIF(Neuron):
     :param learn_gain: make the gain a learnable parameter
 
     The other arguments are those of :class:`SpikingNeuron`, without ``reset_mechanism``. The states
-    are the membrane ``mem`` and the ``adaptation``.
+    are the spikes ``spk`` of the last step, the membrane ``mem`` and the ``adaptation``.
 
     Example::
 
         alif = snn.ALIF(alpha=0.95, rho=0.995)
-        mem, adaptation = alif.init_states()
+        spk, mem, adaptation = alif.init_states()
         for step in range(num_steps):
-            spk, mem, adaptation = alif(x[step], mem, adaptation)
+            spk, mem, adaptation = alif(x[step], spk, mem, adaptation)
 
     Source: G. Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking
     neurons", Nature Communications 11 (2020) 3625; introduced in "Long short-term memory and
     learning-to-learn in networks of spiking neurons", NeurIPS 2018.
     """
 
-    states = ("mem", "adaptation")
+    states = ("spk", "mem", "adaptation")
     membrane = "mem"
 
     alpha: Tensor
@@ -81,6 +81,7 @@ class ALIF(Neuron):
     @staticmethod
     def step(
         x: Tensor,
+        spk: Tensor,
         mem: Tensor,
         adaptation: Tensor,
         mem_decay: Tensor,
@@ -93,5 +94,5 @@ class ALIF(Neuron):
         """Advance by one time step."""
         reset = fired(mem - threshold - gain * adaptation)
         mem = mem_decay * mem + x - reset * threshold
-        adaptation = adaptation_decay * adaptation + reset
+        adaptation = adaptation_decay * adaptation + spk
         return spike(mem - threshold - gain * adaptation), mem, adaptation

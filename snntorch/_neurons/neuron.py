@@ -52,6 +52,9 @@ class Neuron(SpikingNeuron):
     and carries the surrogate gradient, and ``fired(u)``, the same without a gradient. It calls
     ``spike`` once, and returns the spikes and all new states.
 
+    A step that needs the spikes of the step before names them ``spk``, first among the states. It
+    does not return them a second time.
+
     Instead of the step, a neuron may define ``update(x, *states, *parameters)`` only, which returns
     the new states. It then fires and is reset as :class:`Leaky` is, by ``reset_mechanism`` and
     ``reset_delay``. With several states, ``membrane`` names the one that fires.
@@ -107,41 +110,40 @@ class Neuron(SpikingNeuron):
         function: Any = getattr(cls, kind)
         arguments = list(inspect.signature(function).parameters)
         states, held = cls.states, 1 + len(cls.states)
+        recurrent = states[:1] == ("spk",)
         firing = [name for name in arguments if name in _FIRING and kind == "step"]
         parameters = tuple(arguments[held : len(arguments) - len(firing)])
         if tuple(arguments[1:held]) != states or set(arguments[held + len(parameters) :]) != {
             *firing
         }:
-            expected = ", ".join(("x", *states, "..."))
             raise TypeError(
-                f"{cls.__name__}: {kind}({', '.join(arguments)}) must take {expected}: the input, "
+                f"{cls.__name__}: {kind}({', '.join(arguments)}) must take "
+                f"{', '.join(('x', *states, '...'))}: the input, "
                 f"the states in the order of states={states!r}, the parameters"
                 + (f", and then of {', '.join(_FIRING)} what it needs" * (kind == "step"))
             )
-        named = cls.membrane is not None or (kind == "update" and len(states) > 1)
-        if named and cls.membrane not in states:
+        named = cls.membrane is not None or (kind == "update" and len(states) - recurrent > 1)
+        if named and cls.membrane not in states[recurrent:]:
             raise TypeError(
                 f"{cls.__name__}: membrane={cls.membrane!r} must name the one of "
-                f"states={states!r} that fires"
+                f"states={states[recurrent:]!r} that fires"
             )
+        expected = (*("spikes",) * (kind == "step"), *states[recurrent:])
         name = f"{cls.__module__}.{cls.__qualname__}" if is_ours(cls) else None
 
         def run(*args: Any, **how: Any) -> tuple[Any, ...]:
             outs = function(*args, **{name: how[name] for name in firing})
             outs = tuple(outs) if isinstance(outs, tuple | list) else (outs,)
-            count = len(states) + (kind == "step")
-            if len(outs) != count:
+            if len(outs) != len(expected):
                 raise TypeError(
-                    f"{cls.__name__}: {kind} returned {len(outs)} values; expected {count}: "
-                    + ", ".join((*("spikes",) * (kind == "step"), *states))
+                    f"{cls.__name__}: {kind} returned {len(outs)} values; expected "
+                    f"{len(expected)}: {', '.join(expected)}"
                 )
             return outs
 
-        default = states[-1] if kind == "step" else states[0]
-        place = states.index(cls.membrane or default) - len(states)
-        if kind == "step":
-            return Model(states, parameters, step=run, membrane=place, name=name)
-        return Model(states, parameters, run, membrane=place, name=name)
+        place = states.index(cls.membrane or states[-1]) - len(states)
+        how: dict[str, Any] = {kind: run}
+        return Model(states, parameters, recurrent=recurrent, membrane=place, name=name, **how)
 
     def __init__(
         self,
@@ -255,7 +257,7 @@ def check_states(owner: str, names: Any) -> None:
     """
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{owner}: states={names!r} must be a tuple of names")
-    for name in names:
+    for name in names[names[:1] == ("spk",) :]:  # the spikes of the last step may come first
         bad = not name.isidentifier() or name.startswith("_") or name in _TAKEN
         if bad or hasattr(Neuron, name) or names.count(name) > 1:
             raise ValueError(

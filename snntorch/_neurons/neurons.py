@@ -64,7 +64,8 @@ class SpikingNeuron(Overridable):
     :param learn_graded_spikes_factor: make that factor a learnable parameter
     :param refractory: for so many steps after a spike a neuron takes no input and does not fire;
         default 0. Its states go on without input; where they are above the threshold meanwhile,
-        they are reset as ever. With a refractory period the neuron has one more state, the last:
+        they are reset as ever. A weight by which a neuron feeds back to itself alone still acts.
+        With a refractory period the neuron has one more state, the last:
         the ``countdown`` of steps that are left
     :param recurrent: feed the spikes of each step back into the input of the next: through a layer
         that keeps the shape, such as ``nn.Linear(100, 100)`` or ``nn.Conv2d(8, 8, 3, padding=1)``,
@@ -137,7 +138,8 @@ class SpikingNeuron(Overridable):
         else:
             self._snn_feedback = "one to one"
             self._snn_register("V", recurrent, False)
-        self._snn_state_names = ("spk", *self._snn_state_names)
+        if not self._snn_model.recurrent:
+            self._snn_state_names = ("spk", *self._snn_state_names)
 
     def _snn_begin(self) -> None:
         if self._snn_feedback is not None:

@@ -212,7 +212,7 @@ def alif(o, p, x, s):
 
     R = o.stop(o.spike(above(s["mem"], s["adaptation"])))
     mem = clamp(p["alpha"]) * s["mem"] + x - R * p["threshold"]
-    adaptation = clamp(p["rho"]) * s["adaptation"] + R
+    adaptation = clamp(p["rho"]) * s["adaptation"] + s["spk"]
     return {"spk": o.spike(above(mem, adaptation)), "mem": mem, "adaptation": adaptation}
 
 
@@ -220,7 +220,7 @@ def adlif(o, p, x, s):
     alpha, beta = clamp(p["alpha"]), clamp(p["beta"])
     R = o.stop(o.spike(s["mem"] - p["threshold"]))
     mem = alpha * (s["mem"] - R * p["threshold"]) + (1 - alpha) * (x - s["adaptation"])
-    adaptation = beta * s["adaptation"] + p["a"] * s["mem"] + p["b"] * R
+    adaptation = beta * s["adaptation"] + p["a"] * s["mem"] + p["b"] * s["spk"]
     return {"spk": o.spike(mem - p["threshold"]), "mem": mem, "adaptation": adaptation}
 
 

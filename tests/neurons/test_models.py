@@ -44,7 +44,7 @@ def recorded(neuron, x):
     outs = snn.unroll(neuron, x[..., None])
     return {
         name: out[..., 0].detach().numpy()
-        for name, out in zip(("spk", *neuron.states), outs, strict=True)
+        for name, out in zip(dict.fromkeys(("spk", *neuron.states)), outs, strict=True)
     }
 
 

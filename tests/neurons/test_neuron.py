@@ -187,10 +187,12 @@ def test_options_are_the_loop_written_out(name, option):
     spk, rest, left, spikes = torch.zeros(B, N).double(), (), torch.zeros(B, N), []
     for step in x:
         ready = (left == 0).double()
-        if neuron._snn_feedback:
-            feedback = neuron.recurrent(spk) if "linear" in option or option == "both" else None
-            step = step + (neuron.V * spk if feedback is None else feedback)
-        spk, *rest = plain(step * ready, *rest)
+        step = step * ready
+        if neuron._snn_feedback == "dense":
+            step = step + neuron.recurrent(spk) * ready
+        elif neuron._snn_feedback:  # what a spike leaves in its own neuron is not blocked
+            step = step + neuron.V * spk
+        spk, *rest = plain(step, *rest)
         if period:
             # A neuron that is held back is not reset by what it did not fire.
             assert name != "leaky-zero-now" or not (spk * (1 - ready)).any()
@@ -426,3 +428,34 @@ def test_options_of_delta_leaky():
     assert torch.equal(neuron(x)[0], again[0])
     with pytest.raises(TypeError, match=r"pass the tuple \(spk, mem, mem_prev, countdown\)"):
         neuron(x, states[:2])
+
+
+def test_a_step_may_take_the_spikes_of_the_last_step():
+    class Counting(snn.Neuron):
+        states = ("spk", "mem", "count")
+
+        @staticmethod
+        def step(x, spk, mem, count, threshold, spike):
+            count = 0.5 * count + spk
+            mem = 0.9 * mem + x - spk.detach() * threshold
+            return spike(mem - threshold - count), mem, count
+
+    neuron = Counting()
+    assert len(neuron.init_states(B, N)) == 3
+    out = neuron(torch.full((1, 1), 3.0))
+    assert [each.item() for each in out] == [1, 3, 0]
+    assert [each.item() for each in neuron(torch.zeros(1, 1), *out)] == [0, pytest.approx(1.7), 1]
+    x, results = current(T, B).double(), []
+    for backend in ("numba", "reference"):
+        neuron = Counting(recurrent=nn.Parameter(torch.tensor(0.3)), refractory=1).double()
+        assert neuron.init_states(B, N)[0].shape == (B, N) and len(neuron.init_states()) == 4
+        leaf = x.clone().requires_grad_()
+        outs = snn.unroll(neuron, leaf, backend=backend)
+        grads = torch.autograd.grad(sum(out.sum() for out in outs), [leaf, neuron.V])
+        results.append((*outs, *grads))
+    assert results[0][0].any() and results[1][-1] != 0
+    assert all(map(torch.equal, results[0][:4], results[1][:4]))
+    for got, want in zip(results[0][4:], results[1][4:], strict=True):
+        torch.testing.assert_close(got, want)
+    with pytest.raises(ValueError, match="'spk' in states"):
+        make(states=("mem", "spk"))
