@@ -110,9 +110,8 @@ def neuron_from_equations(
     gradient. ``graded_spikes_factor`` scales the spikes after the reset.
 
     :func:`unroll` compiles the equations if they treat each neuron by itself, in arithmetic,
-    powers 2 and 3, comparisons, ``torch.where``, ``clamp`` and the like. It runs others, such as
-    those with ``exp``, step by step in PyTorch; :func:`explain` says why. The functions run as they
-    are at the first call of ``unroll``: do not let them depend on variables that change later. For
+    powers, comparisons, ``torch.where``, ``clamp``, ``exp`` and the like. It runs others step by
+    step in PyTorch; :func:`explain` says why. The functions run as they are at the first call of ``unroll``: do not let them depend on variables that change later. For
     learnable parameters, write a subclass of :class:`Neuron`.
 
     :param name: name of the class
@@ -143,7 +142,7 @@ def neuron_from_equations(
     names = tuple(state_names)
     if not names:
         raise ValueError(f"{name}: state_names={state_names!r} must name at least one state")
-    check_states(name, names)
+    check_states(name, names, spikes=False)
     for argument, function in (("update_fn", update_fn), ("reset_fn", reset_fn)):
         if not callable(function) and (function is not None or argument == "update_fn"):
             raise TypeError(f"{name}: {argument}={function!r} must be a function")

@@ -250,14 +250,15 @@ class Neuron(SpikingNeuron):
         return (*states, *(named.get(name) for name in rest))
 
 
-def check_states(owner: str, names: Any) -> None:
+def check_states(owner: str, names: Any, spikes: bool = True) -> None:
     """Raise unless these can be the names of a neuron's states.
 
     :param owner: the name of its class
+    :param spikes: whether the first may be the spikes of the last step
     """
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{owner}: states={names!r} must be a tuple of names")
-    for name in names[names[:1] == ("spk",) :]:  # the spikes of the last step may come first
+    for name in names[spikes and names[:1] == ("spk",) :]:
         bad = not name.isidentifier() or name.startswith("_") or name in _TAKEN
         if bad or hasattr(Neuron, name) or names.count(name) > 1:
             raise ValueError(
