@@ -215,8 +215,12 @@ class Model:
 
             inputs = (each * ready for each in args[:given])
             outs = step(*inputs, *old, *rest, spike=spike_if_ready, **how)
-            (spk,) = new_spikes
-            now = heaviside_step(spk.detach())
+            if len(new_spikes) != 1:
+                raise TypeError(
+                    f"the step of a neuron with a refractory period calls spike "
+                    f"{len(new_spikes)} times; it must call it once"
+                )
+            now = heaviside_step(new_spikes[0].detach())
             return *outs, now * period + (1 - now) * (left - (1 - ready))
 
         return refractory

@@ -85,6 +85,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
 
     def joint(cotangents: Sequence[Tensor], values: Sequence[Tensor], q: Sequence[Tensor]) -> Any:
         def step(*values: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+            fired: list[Tensor] = []
             kept: list[Tensor] = []
 
             def save(value: Tensor) -> Tensor:
@@ -92,13 +93,17 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
                 return value
 
             def spike(u: Tensor) -> Tensor:
-                kept.insert(0, u)
+                fired.append(u)
                 if slope is None:
                     return _fired(u)
                 return _spike(lambda u: q[0] if slope == GIVEN else slope(u, *q))(u)
 
             found = dynamics.step(*values, spike=spike, fired=_fired, save=save)
-            return tuple(found), tuple(kept)
+            if len(fired) != 1:
+                raise Unsupported(
+                    f"kernels need a step that calls spike once, not {len(fired)} times"
+                )
+            return tuple(found), (*fired, *kept)
 
         found, pull_back, kept = torch.func.vjp(step, *values, has_aux=True)  # type: ignore[misc]
         return found, kept, pull_back(tuple(cotangents))

@@ -111,8 +111,9 @@ def neuron_from_equations(
 
     :func:`unroll` compiles the equations if they treat each neuron by itself, in arithmetic,
     powers, comparisons, ``torch.where``, ``clamp``, ``exp`` and the like. It runs others step by
-    step in PyTorch; :func:`explain` says why. The functions run as they are at the first call of ``unroll``: do not let them depend on variables that change later. For
-    learnable parameters, write a subclass of :class:`Neuron`.
+    step in PyTorch; :func:`explain` says why. The functions run as they are at the first call of
+    ``unroll``: do not let them depend on variables that change later. For learnable parameters,
+    write a subclass of :class:`Neuron`.
 
     :param name: name of the class
     :param state_names: names of the states, in the order of the call

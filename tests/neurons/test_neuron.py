@@ -459,3 +459,18 @@ def test_a_step_may_take_the_spikes_of_the_last_step():
         torch.testing.assert_close(got, want)
     with pytest.raises(ValueError, match="'spk' in states"):
         make(states=("mem", "spk"))
+
+
+def test_a_step_that_calls_spike_otherwise_than_once_is_not_compiled():
+    readout = make(states=("mem",), step=staticmethod(lambda x, mem: (0.9 * mem + x, mem + x)))
+    twice = make(
+        states=("mem",),
+        step=staticmethod(lambda x, mem, spike: (spike(mem - 1) + spike(x), mem + x)),
+    )
+    x = current(T, B)
+    for cls, count in ((readout, 0), (twice, 2)):
+        (stage,) = snn.explain(cls(), x)
+        assert stage.backend == "reference" and f"not {count} times" in stage.reason
+        assert snn.unroll(cls(), x)[0].any()
+        with pytest.raises(TypeError, match=f"calls spike {count} times; it must call it once"):
+            cls(refractory=1)(x[0])
