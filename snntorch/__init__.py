@@ -18,34 +18,21 @@ from . import surrogate
 from ._layers.bntt import BatchNormTT1d, BatchNormTT2d
 from ._layers.graded_spikes import GradedSpikes
 from ._neurons import (
-    ALIF,
-    BRF,
-    EIF,
     LIF,
-    PLIF,
-    QIF,
-    RF,
     SLSTM,
-    AdEx,
-    AdLIF,
     Alpha,
     AssociativeLeaky,
-    CustomNeuron,
     DeltaLeaky,
-    Izhikevich,
     Lapicque,
     Leaky,
     LeakyParallel,
     LinearLeaky,
-    Neuron,
     RLeaky,
     RSynaptic,
     SConv2dLSTM,
-    SEAdLIF,
     SpikingNeuron,
     StateLeaky,
     Synaptic,
-    neuron_from_equations,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +40,15 @@ if TYPE_CHECKING:
     from ._network.rules import register_layer
     from ._network.summary import summary
     from ._network.unroll import Unroll, explain, unroll
+    from ._neurons.adlif import AdLIF, SEAdLIF
+    from ._neurons.alif import ALIF
+    from ._neurons.equations import CustomNeuron, neuron_from_equations
+    from ._neurons.exponential import EIF, AdEx
+    from ._neurons.izhikevich import Izhikevich
+    from ._neurons.neuron import Neuron
+    from ._neurons.plif import PLIF
+    from ._neurons.qif import QIF
+    from ._neurons.resonate import BRF, RF
     from .nir import export_to_nir, import_from_nir
 
 __version__ = "1.1.0"
@@ -80,10 +76,23 @@ _MODULES_OF_1_0_0 = {
 }
 # Names that are imported from their module when they are first used.
 _LAZY = {
+    "ALIF": "._neurons.alif",
+    "AdEx": "._neurons.exponential",
+    "AdLIF": "._neurons.adlif",
+    "BRF": "._neurons.resonate",
+    "CustomNeuron": "._neurons.equations",
+    "EIF": "._neurons.exponential",
+    "Izhikevich": "._neurons.izhikevich",
+    "Neuron": "._neurons.neuron",
+    "PLIF": "._neurons.plif",
+    "QIF": "._neurons.qif",
+    "RF": "._neurons.resonate",
+    "SEAdLIF": "._neurons.adlif",
     "Unroll": "._network.unroll",
     "explain": "._network.unroll",
     "export_to_nir": ".nir",
     "import_from_nir": ".nir",
+    "neuron_from_equations": "._neurons.equations",
     "register_layer": "._network.rules",
     "summary": "._network.summary",
     "unroll": "._network.unroll",

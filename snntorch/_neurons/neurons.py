@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .._checks import check_count
-from .._engine.problem import Problem, States
 from .._torch import autocast_on, found, is_exported, is_recorded, sizes
 from ..dynamics import Dynamics, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
 from .states import BEFORE, RESET, OptionalState
 
+if TYPE_CHECKING:
+    from .._engine.problem import Problem
+
 # Type aliases.
+States = tuple[Tensor, ...]
 Parameter = float | Tensor
 Surrogate = Any  # any form that surrogate.as_spike_function takes
 Quantiser = Callable[[Tensor], Tensor] | bool
@@ -388,6 +391,8 @@ class SpikingNeuron(Overridable):
 
     def _snn_problem(self, x: Tensor, num_steps: int, static: bool, states: States) -> Problem:
         """State what a backend is to solve; ``x`` and ``states`` are of their final shape."""
+        from .._engine.problem import Problem  # not before there is one
+
         recurrent, weights = self._snn_recurrence()
         elementwise = self._snn_projection is None
         return Problem(

@@ -1,14 +1,18 @@
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._engine.problem import Step
 from .._torch import touched
 from ..dynamics import LSTM, LSTM_CELL, Model
 from .neurons import Output, Parameter, Quantiser, SpikingNeuron, State, States, Surrogate
+
+if TYPE_CHECKING:
+    from .._engine.problem import Step
 
 
 class SpikingLSTM(SpikingNeuron):

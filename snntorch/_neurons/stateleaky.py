@@ -4,7 +4,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._engine import backends
 from ..dynamics import LEAKY
 from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
 from .sequence import WholeSequence, linear_scan
@@ -185,6 +184,8 @@ class StateLeaky(WholeSequence, LIF):
 
     def _snn_fused(self, x: Tensor, first: Tensor) -> States | None:
         """Return spikes, membrane and the last one, if a backend is faster than torch."""
+        from .._engine import backends  # not before a kernel is needed
+
         # A kernel is differentiated once; its own operations, as often as in 1.0.0.
         if torch.is_grad_enabled() and backends.explicit() is None:
             return None
