@@ -474,3 +474,23 @@ def test_a_step_that_calls_spike_otherwise_than_once_is_not_compiled():
         assert snn.unroll(cls(), x)[0].any()
         with pytest.raises(TypeError, match=f"calls spike {count} times; it must call it once"):
             cls(refractory=1)(x[0])
+
+
+def test_a_network_of_own_neurons_learns():
+    torch.manual_seed(1)
+    net = nn.Sequential(
+        nn.Linear(6, 20), ALIF(init_hidden=True), nn.Linear(20, 2), Decaying(init_hidden=True)
+    )
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+    x = torch.rand(T, 32, 6)
+    targets = (x[..., :3].sum((0, 2)) > x[..., 3:].sum((0, 2))).long()
+    losses = []
+    for _ in range(40):
+        counts = snn.unroll(net, x).sum(0)
+        loss = nn.functional.cross_entropy(counts, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0] and net[1].gain.grad != 0
+    assert (snn.unroll(net, x).sum(0).argmax(1) == targets).float().mean() > 0.9
