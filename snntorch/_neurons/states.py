@@ -240,6 +240,8 @@ class Stateful(nn.Module):
         return False
 
     def _snn_get(self, name: str) -> Tensor:
+        if name not in self._snn_state_names:  # of a parent that has more states
+            raise AttributeError(f"{self._snn_name} has no state {name!r}")
         state = self._snn_newest(name)
         if state is None:
             # A graph that is compiled or recorded serves later batches, which have other shapes.
