@@ -90,13 +90,13 @@ class SConv2dLSTM(SpikingLSTM):
     def _snn_state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-3], self.out_channels, *x.shape[-2:]))
 
-    def _snn_drive(self, x: Tensor) -> Tensor:
+    def _snn_drive(self, x: Tensor, all_biases: bool = True) -> Tensor:
         weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
         return crop(F.conv2d(x, weight, bias, padding=self.conv.padding), x)
 
-    def _snn_product(self, mem: Tensor) -> Tensor:
+    def _snn_add_product(self, drive: Tensor, mem: Tensor) -> Tensor:
         weight = self.conv.weight[:, self.in_channels :]
-        return crop(F.conv2d(mem, weight, padding=self.conv.padding), mem)
+        return drive + crop(F.conv2d(mem, weight, padding=self.conv.padding), mem)
 
     def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
         return crop(self.conv(torch.cat((x, mem), dim=-3)), x)

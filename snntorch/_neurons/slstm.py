@@ -28,10 +28,10 @@ class SpikingLSTM(SpikingNeuron):
     """The dimension in which they stand side by side."""
     _snn_gates: Callable[[Tensor, Tensor], Tensor]
     """What input and membrane give to the four gates."""
-    _snn_drive: Callable[[Tensor], Tensor]
-    """What the input alone gives to them."""
-    _snn_product: Callable[[Tensor], Tensor]
-    """What the membrane alone gives to them."""
+    _snn_drive: Callable[..., Tensor]
+    """What the input alone gives to them, and with ``all_biases`` every bias."""
+    _snn_add_product: Callable[[Tensor, Tensor], Tensor]
+    """That, and what the membrane gives to them, without a bias."""
 
     def _snn_opened(self, gates: Tensor) -> States:
         """Return the activations of the input, forget, candidate and output gates."""
@@ -44,10 +44,10 @@ class SpikingLSTM(SpikingNeuron):
 
     def _snn_projection(self, x: Tensor) -> tuple[Tensor, Step]:
         """Return what the input gives to the gates at all steps, and the step that takes this."""
-        drive = self._snn_drive(x.reshape(-1, *x.shape[self._snn_dim :]))
+        drive = self._snn_drive(x.reshape(-1, *x.shape[self._snn_dim :]), all_biases=True)
 
         def step(drive: Tensor, old: States) -> tuple[Tensor, States]:
-            gates = drive + self._snn_product(old[-1])
+            gates = self._snn_add_product(drive, old[-1])
             return self._snn_advance(x.dtype, self._snn_opened(gates), old)
 
         return drive.view(*x.shape[: self._snn_dim], *drive.shape[1:]), step
@@ -120,14 +120,20 @@ class SLSTM(SpikingLSTM):
     def _snn_state_shape(self, x: Tensor) -> torch.Size:
         return torch.Size((*x.shape[:-1], self.hidden_size))
 
-    def _snn_drive(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.lstm_cell.weight_ih, self.lstm_cell.bias_ih)
+    def _snn_drive(self, x: Tensor, all_biases: bool = False) -> Tensor:
+        cell = self.lstm_cell
+        both = all_biases and self.bias
+        return F.linear(x, cell.weight_ih, cell.bias_ih + cell.bias_hh if both else cell.bias_ih)
 
-    def _snn_product(self, mem: Tensor) -> Tensor:
-        return F.linear(mem, self.lstm_cell.weight_hh, self.lstm_cell.bias_hh)
+    def _snn_add_product(self, drive: Tensor, mem: Tensor) -> Tensor:
+        weight = self.lstm_cell.weight_hh
+        if mem.dim() != 2 or drive.dtype != mem.dtype:
+            return drive + F.linear(mem, weight)
+        return torch.addmm(drive, mem, weight.t())
 
     def _snn_gates(self, x: Tensor, mem: Tensor) -> Tensor:
-        return self._snn_drive(x) + self._snn_product(mem)
+        cell = self.lstm_cell
+        return self._snn_drive(x) + F.linear(mem, cell.weight_hh, cell.bias_hh)
 
     @property
     def _snn_model(self) -> Model:  # type: ignore[override]
