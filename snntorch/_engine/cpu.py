@@ -43,7 +43,8 @@ def refuses(problem: Problem) -> str | None:
         return "its update is not elementwise"
     if problem.recurrent is not None and (reason := feedback.refuses(problem.recurrent)):
         return reason
-    if problem.recurrent is not None and autocast_on(x.device.type):
+    products = problem.recurrent is not None or problem.projection is not None
+    if products and autocast_on(x.device.type):
         return "products under autocast have another dtype"
     if problem.inhibition:
         return "inhibition compares all neurons of a sample"

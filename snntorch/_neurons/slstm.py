@@ -127,7 +127,7 @@ class SLSTM(SpikingLSTM):
 
     def _snn_add_product(self, drive: Tensor, mem: Tensor) -> Tensor:
         weight = self.lstm_cell.weight_hh
-        if mem.dim() != 2 or drive.dtype != mem.dtype:
+        if mem.dim() != 2:
             return drive + F.linear(mem, weight)
         return torch.addmm(drive, mem, weight.t())
 
