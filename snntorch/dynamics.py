@@ -264,6 +264,12 @@ def leak(x: Num, mem: Num, beta: Num) -> Num:
     return beta * mem + x
 
 
+def set_where(fired: Num, mem: Num, value: Num) -> Num:
+    """Set the membrane to a value where the neuron fired, exactly: ``mem - fired * (mem - value)``
+    would round."""
+    return mem * (1 - fired) + value * fired
+
+
 def _leaky(x: Num, mem: Num, beta: Num) -> Nums:
     return (leak(x, mem, beta),)
 

@@ -220,10 +220,10 @@ _TEXTS |= {"relu_": _TEXTS["relu"], "sign": _TEXTS["sgn"]}
 _COMPARED = {"gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="}
 _TEXTS |= {op: f"{{0}} {sign} {{1}}" for op, sign in _COMPARED.items()}
 # The last bit of these differs from that of PyTorch's vectors; of sqrt too, where it calls MKL.
-_ROUNDED = {op: f"F(math.{op}({{0}}))" for op in ("exp", "log", "tanh", "sin", "cos", "sqrt")}
-_ROUNDED["sigmoid"] = "ONE / (ONE + F(math.exp(-{0})))"
-_ROUNDED["sigmoid_backward"] = "{0} * (ONE - {1}) * {1}"
-_ROUNDED["tanh_backward"] = "{0} * (ONE - {1} * {1})"
+_TEXTS |= {op: f"F(math.{op}({{0}}))" for op in ("exp", "log", "tanh", "sin", "cos", "sqrt")}
+_TEXTS["sigmoid"] = "ONE / (ONE + F(math.exp(-{0})))"
+_TEXTS["sigmoid_backward"] = "{0} * (ONE - {1}) * {1}"
+_TEXTS["tanh_backward"] = "{0} * (ONE - {1} * {1})"
 _POWERS = {
     0: "ONE",
     1: "{0}",
@@ -263,10 +263,9 @@ def _value(op: str, args: Sequence[str]) -> str:
         return _folded("sub", args[1], args[0])
     if op == "neg":
         return "ZERO" if args[0] == "ZERO" else f"-{args[0]}"
-    text = _TEXTS.get(op) or _ROUNDED.get(op)
-    if text is None:
+    if op not in _TEXTS:
         raise Unsupported(f"kernels do not have {op}")
-    return text.format(*args)
+    return _TEXTS[op].format(*args)
 
 
 def _folded(op: str, a: str, b: str) -> str:

@@ -24,8 +24,8 @@ class AdLIF(Neuron):
     :param alpha: decay rate :math:`\alpha` of the membrane per time step, clamped to [0, 1] in use,
         a number or a tensor that broadcasts to one sample; in the paper from :math:`e^{-1/5}` to
         :math:`e^{-1/25}`
-    :param beta: decay rate :math:`\beta` of the adaptation, likewise; in the paper from
-        :math:`e^{-1/30}` to :math:`e^{-1/120}`
+    :param beta: decay rate :math:`\beta` of the adaptation, with the same range and shapes; in the
+        paper from :math:`e^{-1/30}` to :math:`e^{-1/120}`
     :param a: how strongly the adaptation follows the membrane; in the paper from -1 to 1
     :param b: what each spike adds to the adaptation, in units of the membrane; in the paper from 0
         to 2
@@ -122,11 +122,11 @@ class SEAdLIF(AdLIF):
     :param alpha: decay rate :math:`\alpha` of the membrane per time step, clamped to [0, 1] in use,
         a number or a tensor that broadcasts to one sample; in the paper from :math:`e^{-1/5}` to
         :math:`e^{-1/25}`
-    :param beta: decay rate :math:`\beta` of the adaptation, likewise; in the paper from
-        :math:`e^{-1/60}` to :math:`e^{-1/300}`
+    :param beta: decay rate :math:`\beta` of the adaptation, with the same range and shapes; in the
+        paper from :math:`e^{-1/60}` to :math:`e^{-1/300}`
     :param a: how strongly the adaptation follows the membrane, not negative. Only the part
         :math:`1 - \beta` of it acts at each step, so that it may be much larger than 1
-    :param b: how strongly the adaptation follows the spikes, likewise, in units of the membrane
+    :param b: the same for the spikes, in units of the membrane
 
     The flags to learn them are those of :class:`AdLIF`, and the other arguments those of
     :class:`SpikingNeuron`, without ``reset_mechanism``. The states are the membrane ``mem`` after

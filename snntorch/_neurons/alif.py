@@ -23,8 +23,8 @@ class ALIF(Neuron):
     :param alpha: decay rate :math:`\alpha` of the membrane per time step, clamped to [0, 1] in use,
         a number or a tensor that broadcasts to one sample. The paper has :math:`e^{-1/20}`, for 20
         ms and steps of 1 ms
-    :param rho: decay rate :math:`\rho` of the adaptation, likewise. The paper has values from
-        :math:`e^{-1/200}` to :math:`e^{-1/2000}`
+    :param rho: decay rate :math:`\rho` of the adaptation, with the same range and shapes. The paper
+        has values from :math:`e^{-1/200}` to :math:`e^{-1/2000}`
     :param gain: how much the threshold rises, :math:`\gamma`, in units of the membrane per spike;
         default 0.184
     :param learn_alpha: make the decay rate of the membrane a learnable parameter

@@ -2,12 +2,17 @@ from typing import Any
 
 from torch import Tensor
 
+from ..dynamics import set_where
 from .neuron import Fire, Neuron
 from .neurons import Parameter
 
 # Above this exponent the upswing, which is at least a hundred million times the slope factor,
 # carries the membrane over any threshold within one step; limiting it there keeps it finite.
 _STEEPEST = 20.0
+
+
+def _upswing(mem: Tensor, v_rheobase: Tensor, slope_factor: Tensor) -> Tensor:
+    return slope_factor * ((mem - v_rheobase) / slope_factor).clamp(max=_STEEPEST).exp()
 
 
 class EIF(Neuron):
@@ -102,8 +107,8 @@ class EIF(Neuron):
     ) -> tuple[Tensor, ...]:
         """Advance by one time step."""
         reset = fired(mem - threshold)
-        mem = mem * (1 - reset) + v_reset * reset
-        upswing = slope_factor * ((mem - v_rheobase) / slope_factor).clamp(max=_STEEPEST).exp()
+        mem = set_where(reset, mem, v_reset)
+        upswing = _upswing(mem, v_rheobase, slope_factor)
         mem = mem + rate * (rest - mem + upswing + R * x)
         return spike(mem - threshold), mem
 
@@ -226,9 +231,9 @@ class AdEx(Neuron):
     ) -> tuple[Tensor, ...]:
         """Advance by one time step."""
         reset = fired(mem - threshold)
-        mem = mem * (1 - reset) + v_reset * reset
+        mem = set_where(reset, mem, v_reset)
         adaptation = adaptation + b * reset
-        upswing = slope_factor * ((mem - v_rheobase) / slope_factor).clamp(max=_STEEPEST).exp()
+        upswing = _upswing(mem, v_rheobase, slope_factor)
         new = mem + leak * (rest - mem + upswing) + per_current * (x - adaptation)
         adaptation = adaptation + rate * (a * (mem - rest) - adaptation)
         return spike(new - threshold), new, adaptation

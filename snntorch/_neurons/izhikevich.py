@@ -2,6 +2,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..dynamics import set_where
 from .neuron import Fire, Neuron
 from .neurons import Parameter
 
@@ -86,7 +87,7 @@ class Izhikevich(Neuron):
     ) -> tuple[Tensor, ...]:
         """Advance by one time step."""
         reset = fired(mem - threshold)
-        mem = mem * (1 - reset) + c * reset
+        mem = set_where(reset, mem, c)
         recovery = recovery + d * reset
         new = mem + dt * (0.04 * mem * mem + 5 * mem + 140 - recovery + x)
         recovery = recovery + dt * a * (b * mem - recovery)

@@ -385,7 +385,7 @@ class SpikingNeuron(Overridable):
 
     def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
         """Return the layer of a product at each step, and its weights."""
-        if self._snn_feedback != "dense":
+        if "feedback" not in self._snn_model.inputs:
             return None, ()
         return self.recurrent, tuple(self.recurrent.parameters())
 

@@ -2,6 +2,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..dynamics import set_where
 from .neuron import Fire, Neuron
 from .neurons import Parameter
 
@@ -100,6 +101,6 @@ class QIF(Neuron):
     ) -> tuple[Tensor, ...]:
         """Advance by one time step."""
         reset = fired(mem - threshold)
-        mem = mem * (1 - reset) + v_reset * reset
+        mem = set_where(reset, mem, v_reset)
         mem = mem + rate * (curvature * (mem - rest) * (mem - v_critical) + R * x)
         return spike(mem - threshold), mem

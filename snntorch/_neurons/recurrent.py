@@ -102,11 +102,6 @@ class RecurrentLIF(LIF):
         feedback = self.recurrent(old[0])
         return x, feedback if self.conv2d_channels is None else crop(feedback, x)
 
-    def _snn_recurrence(self) -> tuple[nn.Module | None, States]:
-        if not self._snn_by_layer:
-            return None, ()
-        return self.recurrent, tuple(self.recurrent.parameters())
-
     def _snn_model_parameters(self) -> States:
         values = self._snn_values()
         return values if self._snn_by_layer else (*values, self.V)

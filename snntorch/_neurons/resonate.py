@@ -10,7 +10,7 @@ class RF(Neuron):
     r"""Resonate-and-fire neuron: a damped oscillator that fires.
 
     Its two states turn around each other :math:`\omega` radians per unit of time, so that it
-    answers most to an input of its own frequency. There is no reset.
+    responds most to an input at that frequency. There is no reset.
 
     .. math::
 
