@@ -37,6 +37,7 @@ from ._neurons import (
 
 if TYPE_CHECKING:
     from ._engine.backends import use_backend
+    from ._network.compile import compile, lazy
     from ._network.rules import register_layer
     from ._network.summary import summary
     from ._network.unroll import Unroll, explain, unroll
@@ -89,9 +90,11 @@ _LAZY = {
     "RF": "._neurons.resonate",
     "SEAdLIF": "._neurons.adlif",
     "Unroll": "._network.unroll",
+    "compile": "._network.compile",
     "explain": "._network.unroll",
     "export_to_nir": ".nir",
     "import_from_nir": ".nir",
+    "lazy": "._network.compile",
     "neuron_from_equations": "._neurons.equations",
     "register_layer": "._network.rules",
     "summary": "._network.summary",
@@ -132,9 +135,11 @@ __all__ = [
     "StateLeaky",
     "Synaptic",
     "Unroll",
+    "compile",
     "explain",
     "export_to_nir",
     "import_from_nir",
+    "lazy",
     "neuron_from_equations",
     "nn",
     "register_layer",

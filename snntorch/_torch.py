@@ -41,6 +41,18 @@ def is_recorded() -> bool:
     return is_blind() or torch.jit.is_tracing()
 
 
+def recording() -> Any:
+    """Return the mode that records the operations of this thread for snn.compile, or None."""
+    if is_compiling():
+        return None
+    stack: Any = torch._C
+    for place in reversed(range(stack._len_torch_function_stack())):
+        mode = stack._get_function_stack_at(place)
+        if hasattr(mode, "neuron"):
+            return mode
+    return None
+
+
 def is_exported() -> bool:
     """Tell whether torch.jit.trace or torch.export is recording, which keep tensors only."""
     exporting = getattr(getattr(torch, "compiler", None), "is_exporting", None)

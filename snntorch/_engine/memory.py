@@ -20,6 +20,7 @@ if hasattr(os, "sysconf"):
 # Blocks that wait, by address, the longest first. Taking and giving are single operations on the
 # dictionary: a block may come back from any thread at any time.
 _idle: dict[int, Tensor] = {}
+_used: set[int] = set()  # addresses of those that do not wait
 
 
 def empty(shape: Sequence[int], like: Tensor) -> Tensor:
@@ -31,6 +32,7 @@ def empty(shape: Sequence[int], like: Tensor) -> Tensor:
     if block is None:
         block = torch.empty(size, dtype=torch.uint8, device="cpu")
     array = block.numpy()[:size]
+    _used.add(block.data_ptr())
     # A tensor made as it is to be is no view, which autograd lets nobody change where a function
     # of its own returns it.
     dtype = getattr(np, str(like.dtype).removeprefix("torch."), None)
@@ -56,7 +58,14 @@ def _take(size: int) -> Tensor | None:
     return None
 
 
+def shares_numpy(tensor: Tensor) -> bool:
+    """Tell whether NumPy may write into a tensor, of which PyTorch would not know."""
+    storage = tensor.untyped_storage()
+    return not (storage.resizable() or storage.data_ptr() in _used or tensor.is_shared())
+
+
 def _give(block: Tensor) -> None:
+    _used.discard(block.data_ptr())
     _idle[block.data_ptr()] = block
     waiting = list(_idle.items())
     idle = sum(block.numel() for _, block in waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,12 +11,29 @@ from torch.nn import functional as F
 
 from .._torch import is_traced
 
+Window = tuple[Any, ...]  # of F.max_pool2d, without return_indices
 
-def pays(layer: nn.Module, x: Tensor) -> bool:
-    """Tell whether :func:`max_pool` is faster than a layer, with bit-exact results."""
+
+def window_of(layer: nn.MaxPool2d) -> Window:
+    """Return the window of a layer."""
+    return layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
+
+
+def window_in(args: Sequence[Any], kwargs: dict[str, Any]) -> Window | None:
+    """Return the window in the arguments of ``F.max_pool2d``; None if it returns indices too."""
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+    if given.get("return_indices"):
+        return None
+    size = given["kernel_size"]
+    rest = given.get("padding", 0), given.get("dilation", 1), given.get("ceil_mode", False)
+    return size, given.get("stride") or size, *rest
+
+
+def pays(x: Tensor) -> bool:
+    """Tell whether :func:`max_pool` is faster than ``F.max_pool2d``, with bit-exact results."""
     return (
-        type(layer) is nn.MaxPool2d
-        and x.dim() == 4
+        x.dim() == 4
         and x.shape[1] > 1
         and x.is_contiguous()
         and x.device.type == "cpu"
@@ -26,8 +44,7 @@ def pays(layer: nn.Module, x: Tensor) -> bool:
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: nn.MaxPool2d) -> Tensor:
-        window = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
+    def forward(ctx: Any, x: Tensor, window: Window) -> Tensor:
         side_by_side = x.contiguous(memory_format=torch.channels_last)
         out, indices = F.max_pool2d(side_by_side, *window, return_indices=True)
         ctx.save_for_backward(indices.flatten(2))
@@ -41,9 +58,9 @@ class _MaxPool(torch.autograd.Function):
         return flat.scatter_add(2, indices, grad.flatten(2)).view(ctx.shape), None
 
 
-def max_pool(layer: nn.MaxPool2d, x: Tensor) -> Tensor:
-    """Return the layer's output for contiguous images, with ties broken as in ``nn.MaxPool2d``.
+def max_pool(window: Window, x: Tensor) -> Tensor:
+    """Return the maxima of contiguous images, with ties broken as in ``F.max_pool2d``.
 
     The graph keeps the positions of the maxima instead of the images.
     """
-    return _MaxPool.apply(x, layer)
+    return _MaxPool.apply(x, window)

@@ -156,6 +156,20 @@ def _may_draw(layer: nn.Module) -> bool:
     return rule_of(layer) is None or any(isinstance(p, _DropoutNd) for p in _changing(layer))
 
 
+def why_neuron_stepped(neuron: SpikingNeuron) -> str | None:
+    """Return why the steps of a neuron have to be taken one by one, or None."""
+    neuron._snn_changed_part()
+    if own := neuron._snn_overridden - {"forward"}:
+        return f"overrides {', '.join(sorted(own))}"
+    if added := next((each for part in neuron.children() for each in _all_touched(part)), None):
+        return f"{added} in it"
+    return "its parametrization changes over time" if _changing(neuron) else None
+
+
+def _all_touched(layer: nn.Module) -> list[str]:
+    return [reason for reason in map(touched, layer.modules()) if reason]
+
+
 def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) -> str | None:
     """Return why a layer has to be called step by step, or None."""
     if added := next(filter(None, map(touched, parts)), None):

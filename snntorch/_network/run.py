@@ -10,45 +10,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .._engine import backends, memory
+from .._engine import backends
 from .._torch import is_compiling, is_traced, sizes
+from .pieces import PIECE, in_pieces
 from .plan import Plan
-from .pooling import max_pool, pays
+from .pooling import max_pool, pays, window_of
 from .rules import Rule, Stage
 from .signal import Signal
 
 # Layers that compute nothing.
 _VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten)
-
-# Consecutive layers run over many steps in chunks of about this many bytes, so that intermediate
-# results stay in the cache and, without a graph, need little memory.
-PIECE = 2 << 20
-
-
-class _Split(torch.autograd.Function):
-    """Split a sequence into chunks along time."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, pieces: int) -> tuple[Tensor, ...]:
-        return x.tensor_split(pieces)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _Join.apply(*grads), None
-
-
-class _Join(torch.autograd.Function):
-    """Concatenate chunks along time."""
-
-    @staticmethod
-    def forward(ctx: Any, *pieces: Tensor) -> Tensor:
-        ctx.count = len(pieces)
-        shape = [sum(map(len, pieces)), *pieces[0].shape[1:]]
-        return torch.cat(pieces, out=memory.empty_alike(shape, pieces[0]))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        return _Split.apply(grad, ctx.count)
 
 
 def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
@@ -66,8 +37,9 @@ def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
 
 def _once(layer: Any, x: Tensor) -> Any:
     """Call a layer without states, and leave its input as it is."""
-    x = x.clone() if getattr(layer, "inplace", False) else x
-    return max_pool(layer, x) if pays(layer, x) else layer(x)
+    if type(layer) is nn.MaxPool2d and not layer.return_indices and pays(x):
+        return max_pool(window_of(layer), x)
+    return layer(x.clone() if getattr(layer, "inplace", False) else x)
 
 
 def _each_has_a_row(stage: Stage, x: Tensor, out: Any) -> Any:
@@ -101,20 +73,7 @@ def _fold(stages: Sequence[Stage], signal: Signal, backend: str | None) -> Signa
             signal = _step([stage], signal, backend)
         return signal
     count = _pieces([stage.module for stage in stages], x)
-    if count == 1:
-        return signal.then(_in_turn(stages, x))
-    if torch.is_grad_enabled():
-        return signal.then(
-            _Join.apply(*(_in_turn(stages, part) for part in _Split.apply(x, count)))
-        )
-    out, begin = torch.empty(0), 0
-    for part in x.tensor_split(count):
-        piece = _in_turn(stages, part)
-        if not begin:
-            out = memory.empty_alike([len(x), *piece.shape[1:]], piece)
-        out[begin : begin + len(piece)] = piece
-        begin += len(piece)
-    return signal.then(out)
+    return signal.then(in_pieces(lambda part: _in_turn(stages, part), x, count))
 
 
 def _hoist(stages: Sequence[Stage], signal: Signal, backend: str | None) -> Signal:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_count
-from .._torch import autocast_on, found, is_exported, is_recorded, sizes
+from .._torch import autocast_on, found, is_exported, is_recorded, recording, sizes
 from ..dynamics import Dynamics, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
@@ -173,6 +173,8 @@ class SpikingNeuron(Overridable):
         self._snn_parameter_names = (*self._snn_parameter_names, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._snn_state_names and (recorder := recording()) is not None:
+            recorder.changed(self)  # the steps so far are to see the old value
         super().__setattr__(name, as_spike_function(value) if name == "spike_grad" else value)
 
     @property
@@ -422,6 +424,18 @@ class SpikingNeuron(Overridable):
 
     def _snn_call(self, input_: Tensor, *given: State) -> Output:
         """Run one step from the given states, or the kept ones, or zeros, and keep the new."""
+        if (recorder := recording()) is not None:
+            recorded = recorder.neuron(self, input_, given)
+            if recorded is not NotImplemented:
+                return recorded
+        x, old = self._snn_started(input_, given)
+        spk, new = self._snn_step(x, old)
+        model = self._snn_model
+        self._snn_remember(new, old[len(model.states) + model.membrane])
+        return spk if self.init_hidden and not self.output else self._snn_packed(spk, new)
+
+    def _snn_started(self, input_: Tensor, given: tuple[State, ...]) -> tuple[Tensor, States]:
+        """Return the input and the states of a step, each of its final shape."""
         x = self._snn_as_current(input_)
         shape = self._snn_state_shape(x)
         if self.init_hidden and any(state is not None for state in given):
@@ -436,10 +450,7 @@ class SpikingNeuron(Overridable):
         old: States = ()
         for name, state in zip(names, given, strict=True):
             old = *old, self._snn_fitting(name, state, x, shape)
-        spk, new = self._snn_step(x, old)
-        model = self._snn_model
-        self._snn_remember(new, old[len(model.states) + model.membrane])
-        return spk if self.init_hidden and not self.output else self._snn_packed(spk, new)
+        return x, old
 
     def _snn_filled(self, given: tuple[State, ...]) -> tuple[State, ...]:
         """Return as many states as the neuron has, None where one is not given."""

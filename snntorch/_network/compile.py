@@ -1,0 +1,250 @@
+"""Run unchanged code with a loop over time layer by layer: ``snn.compile`` and ``snn.lazy``."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, TypeVar, overload
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from .._engine import backends
+from .._torch import HOOKS, is_traced, recording
+from .context import BASES
+from .lazy import Lazy, value_of, values_of
+from .record import Recorder, recorded
+
+_log = logging.getLogger("snntorch")
+
+Callee = TypeVar("Callee", bound=Callable[..., Any])
+
+
+def _refused() -> str | None:
+    """Return why nothing can be recorded here, or None."""
+    if is_traced():
+        return "something else traces it"
+    if recording() is not None:
+        return "it is part of a recording"
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+        return "there are hooks on saved tensors"
+    if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
+        return "there are hooks on all modules"
+    if torch.is_anomaly_enabled():
+        return "anomaly detection is on"
+    return None
+
+
+@dataclass
+class _Tally:
+    """What recording has brought for one kind of call."""
+
+    losses: int = 0
+    plain: str | None = None
+
+
+@dataclass
+class Compiled:
+    """How a network or function is compiled, and what came of it."""
+
+    name: str
+    exact_random: bool
+    backend: str | None
+    tallies: dict[Any, _Tally] = field(default_factory=dict)
+
+    def run(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function, and work out what it does layer by layer."""
+        if _refused():
+            return function(*args, **kwargs)
+        key = _kind_of_call(args, kwargs)
+        tally = self.tallies.get(key)
+        if tally is None:
+            if len(self.tallies) > 256:
+                self.tallies.clear()
+            tally = self.tallies[key] = _Tally()
+        if tally.plain:
+            return function(*args, **kwargs)
+        out, recorder = self.record(function, args, kwargs)
+        self.judge(tally, recorder)
+        return out
+
+    def record(
+        self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> tuple[Any, Recorder]:
+        """Call a function, and return what it returns and the finished recording."""
+        modules = chain.from_iterable(m.modules() for m in args if isinstance(m, nn.Module))
+        out = None
+        try:
+            with recorded(self.exact_random, self.backend) as recorder:
+                out = function(*args, **kwargs)
+        finally:
+            out = _leave(recorder, out, modules)
+        return out, recorder
+
+    def judge(self, tally: _Tally, recorder: Recorder) -> None:
+        """Count whether recording was worth it; after two times that it was not, give up."""
+        nodes, runs = recorder.number - len(recorder.leaves), recorder.runs
+        if nodes - runs >= 12 and nodes >= 2 * runs:
+            tally.losses = 0
+            return
+        tally.losses += 1
+        if tally.losses > 1:
+            asked = sum(recorder.flushes.values())
+            tally.plain = f"{nodes} operations ran in {runs} calls" + (
+                f", and values were asked for {asked} times" if asked else ""
+            )
+            _log.info("snn.compile: %s runs as it is from now on: %s", self.name, tally.plain)
+
+
+def _kind_of_call(args: Any, kwargs: dict[str, Any]) -> Any:
+    """Return what the profit of a recording depends on: shapes, mode and plain values."""
+    kinds: list[Any] = [torch.is_grad_enabled()]
+    for each in (*args, *kwargs.values()):
+        if isinstance(each, Tensor):
+            kinds.append(each.shape)
+        elif isinstance(each, nn.Module):
+            kinds.append(each.training)
+        elif isinstance(each, int | str | float | bool | None):
+            kinds.append(each)
+        else:
+            kinds.append(type(each))
+    return tuple(kinds)
+
+
+BASES.add(Compiled.record.__code__)
+
+
+def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> Any:
+    """Leave values in the place of lazy tensors, and nothing of the recording; return those of the
+    results."""
+    try:
+        for neuron in recorder.touched:
+            kept = neuron._snn_kept()
+            for name, state in kept.items():
+                if state.__class__ is Lazy:
+                    kept[name] = value_of(state) if state._node.values is not None else None
+        out = values_of(out)
+        if any(handle() is not None for node in recorder.alive for handle in node.handles):
+            for module in modules:  # what the user's code put there
+                _replace(module.__dict__)
+                _replace(module._buffers)
+        return out
+    finally:
+        recorder.forget()
+
+
+def _replace(attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        if value.__class__ is Lazy:
+            attributes[name] = value_of(value)
+        elif value.__class__ in (list, tuple, dict) and not name.startswith("_") and value:
+            attributes[name] = values_of(value)
+
+
+@overload
+def compile(net: Callee, *, exact_random: bool = True, backend: str | None = None) -> Callee: ...
+
+
+@overload
+def compile(
+    net: None = None, *, exact_random: bool = True, backend: str | None = None
+) -> Callable[[Callee], Callee]: ...
+
+
+def compile(net: Any = None, *, exact_random: bool = True, backend: str | None = None) -> Any:
+    r"""Run an unchanged network, with its own loop over time, nearly as fast as :func:`unroll`.
+
+    ::
+
+        net = snn.compile(net)
+
+    """
+    backends.check(backend)
+    if net is None:
+        return functools.partial(compile, exact_random=exact_random, backend=backend)
+    if isinstance(net, nn.Module):
+        return _compiled_module(net, exact_random, backend)
+    if not callable(net) or isinstance(net, type):
+        raise TypeError(
+            f"snn.compile takes a network, a function or a method; {net!r} is none of them"
+        )
+    compiled = Compiled(getattr(net, "__qualname__", repr(net)), exact_random, backend)
+
+    @functools.wraps(net)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return compiled.run(net, args, kwargs)
+
+    run._snn_compiled = compiled  # type: ignore[attr-defined]
+    return run
+
+
+def _compiled_module(net: nn.Module, exact_random: bool, backend: str | None) -> nn.Module:
+    """Return an object with the attributes of a network, all of them, and a compiled forward."""
+    cls = type(net)
+    compiled = Compiled(cls.__name__, exact_random, backend)
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return compiled.run(cls.forward, (self, *args), kwargs)
+
+    made = type(
+        cls.__name__,
+        (cls,),
+        {
+            "forward": forward,
+            "_snn_compiled": compiled,
+            "_snn_plain": cls,
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+            "__doc__": cls.__doc__,
+            "__reduce_ex__": _reduce,
+            "__deepcopy__": _deepcopy,
+        },
+    )
+    fast: nn.Module = object.__new__(made)
+    fast.__dict__ = net.__dict__
+    return fast
+
+
+def _plain(fast: Any) -> nn.Module:
+    """Return the network itself, with the attributes that it shares with its compiled form."""
+    net: nn.Module = object.__new__(fast._snn_plain)
+    net.__dict__ = fast.__dict__
+    return net
+
+
+def _reduce(fast: Any, protocol: Any) -> Any:
+    compiled = fast._snn_compiled
+    return _restored, (_plain(fast), compiled.exact_random, compiled.backend)
+
+
+def _restored(net: nn.Module, exact_random: bool, backend: str | None) -> nn.Module:
+    return compile(net, exact_random=exact_random, backend=backend)
+
+
+def _deepcopy(fast: Any, memo: dict[int, Any]) -> nn.Module:
+    compiled = fast._snn_compiled
+    copy = _compiled_module(deepcopy(_plain(fast), memo), compiled.exact_random, compiled.backend)
+    memo[id(fast)] = copy
+    return copy
+
+
+@contextmanager
+def lazy(*, exact_random: bool = True, backend: str | None = None) -> Iterator[None]:
+    """Record a loop over time, and work out layer by layer what is done in it."""
+    backends.check(backend)
+    if _refused():
+        yield
+        return
+    current = None
+    try:
+        with recorded(exact_random, backend) as current:
+            yield
+    finally:
+        if current is not None:
+            _leave(current, None)

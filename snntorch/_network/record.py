@@ -1,0 +1,1018 @@
+"""Record what a user's code does with tensors, and work it out layer by layer."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .._engine import memory
+from .._neurons.neurons import SpikingNeuron
+from .._neurons.sequence import WholeSequence
+from .._neurons.states import BEFORE
+from .._torch import recording
+from ..surrogate import SpikeGrad, StochasticSpikeOperator, SurrogateFunction
+from . import schedule
+from .context import context, position, user_line
+from .functions import (
+    BARRIERS,
+    DROPOUTS,
+    OUT_OF_PLACE,
+    PLACE,
+    READ,
+    RECORD,
+    VALUE,
+    Opaque,
+    draws,
+    kind_of,
+    name_of,
+)
+from .lazy import (
+    PLAIN,
+    Lazy,
+    Meta,
+    Node,
+    Site,
+    Values,
+    meta_of,
+    rebuilt,
+    template,
+    value_of,
+    values_of,
+)
+from .rules import why_neuron_stepped
+
+_ATOMS = {
+    *(int, bool, str, type(None), type(Ellipsis), complex),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format),
+}
+_make: Any = Tensor._make_wrapper_subclass
+_plainly: Any = torch._C.DisableTorchFunctionSubclass
+
+
+class _Unknown(Exception):
+    """A call cannot be recorded, and is run on values."""
+
+
+# What a function returns for inputs of known shapes, as it was seen once: for each output what is
+# known of it, the container, the input whose memory it shares, and the input that it is itself.
+_Known = tuple[list[Meta], Any, int, int]
+_known: dict[Any, _Known | str] = {}
+
+
+def _trial(func: Any, name: str, args: Any, kwargs: Any, metas: Sequence[Meta]) -> _Known | str:
+    """Run a function on zeros, once for each kind of call, to learn what it returns."""
+    zeros = [_zeros(*meta) for meta in metas]
+    site = Site(None, "call", name, None)
+    site.func, site.args, site.kwargs = func, args, kwargs
+    versions = [each._version for each in zeros]
+    state = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            feed = iter(zeros)
+            out = func(*rebuilt(args, feed), **rebuilt(kwargs, feed))
+    except Exception as error:
+        return f"fails on zeros with a {type(error).__name__}"
+    finally:
+        drew = not torch.equal(state, torch.get_rng_state())
+        torch.set_rng_state(state)
+    if drew:
+        return "draws random numbers"
+    if [each._version for each in zeros] != versions:
+        return "changes its input"
+    outs = [out] if isinstance(out, Tensor) else list(out) if type(out) in (tuple, list) else []
+    named = isinstance(out, tuple) and type(out) is not tuple
+    outs = list(out) if named else outs
+    if not outs or not all(type(each) is Tensor and each.layout is torch.strided for each in outs):
+        return "returns no tensors"
+    owners = {each.untyped_storage()._cdata: i for i, each in enumerate(zeros)}
+    aliases = max(owners.get(each.untyped_storage()._cdata, -1) for each in outs)
+    same = next((i for i, each in enumerate(zeros) if each is out), -1)
+    container = None if isinstance(out, Tensor) else type(out)
+    return [meta_of(each) for each in outs], container, aliases, same
+
+
+def _zeros(shape: torch.Size, stride: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+    size = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    size = size if shape.numel() else 0
+    return torch.zeros(size, dtype=dtype, device=device).as_strided(shape, stride)
+
+
+class Recorder(TorchFunctionMode):
+    """Record every function of PyTorch and every call of a neuron, instead of running it.
+
+    Calls with the same function, at the same place of the graph, are nodes of one site. When
+    values are asked for, or at the end, sites run over all their nodes at once.
+    """
+
+    def __init__(self, exact_random: bool = True, backend: str | None = None) -> None:
+        super().__init__()
+        self.exact_random, self.backend = exact_random, backend
+        self.sites: dict[Any, Site] = {}
+        self.similar: dict[Any, list[Site]] = {}
+        self.leaves: dict[int, Node] = {}
+        self.storages: set[int] = set()
+        self.kept: list[Any] = []  # so that no id is used again
+        self.copies: dict[int, Tensor] = {}
+        self.pending: list[Node] = []
+        self.effects: list[Node] = []  # pending nodes that change a buffer
+        self.alive: list[Node] = []  # nodes that somebody could ask for at the end
+        self.loose: list[Site] = []  # sites that no other call joins
+        self.done: list[Node] = []  # views that may have to be made anew
+        self.written: dict[int, Site] = {}  # who changes a buffer
+        self.number = 0
+        self.neurons: dict[SpikingNeuron, _Steps] = {}
+        self.scans: dict[SpikingNeuron, bool] = {}
+        self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
+        self.runs = 0  # calls that were made
+        self.ran: list[tuple[Site, str, int, str | None]] = []  # for explain
+        self.running = False
+        self.touched: set[SpikingNeuron] = set()  # whose states may be lazy
+
+    # Nodes -------------------------------------------------------------------------------------
+
+    def add(
+        self, site: Site, inputs: Any, grad: bool, aux: Any = None, previous: Any = None
+    ) -> Node:
+        node = Node(site, inputs, self.number, grad)
+        self.number += 1
+        if aux is not None:
+            node.aux = aux
+        if previous is not None:
+            node.previous = previous
+        if site.aliases >= 0:
+            root = node._root = inputs[site.aliases][0].root
+            root.viewed = True
+        site.nodes.append(node)
+        self.pending.append(node)
+        return node
+
+    def loose_site(self, kind: str, name: str, under: Any) -> Site:
+        """Return a new site that no other call joins."""
+        site = Site(self, kind, name, under)
+        self.loose.append(site)
+        return site
+
+    def handle(self, node: Node, index: int) -> Lazy:
+        shape, stride, dtype, device = node.site.metas[index]
+        lazy = _make(
+            Lazy,
+            shape,
+            strides=stride,
+            dtype=dtype,
+            device=device,
+            requires_grad=node.grad and (dtype.is_floating_point or dtype.is_complex),
+        )
+        lazy._node, lazy._index = node, index
+        node.handles.append(weakref.ref(lazy))
+        return lazy
+
+    def out(self, node: Node) -> Any:
+        site = node.site
+        if site.container is None:
+            return self.handle(node, 0)
+        outs = [self.handle(node, index) for index in range(len(site.metas))]
+        return site.container(outs)
+
+    def given(self, value: Tensor, key: Any) -> Lazy:
+        """Return a value as a node that belongs to the same site as others of its kind."""
+        key = ("given", key, meta_of(value))
+        site = self.sites.get(key)
+        if site is None:
+            site = self.sites[key] = Site(self, "given", "given", torch.is_grad_enabled())
+            site.metas = [meta_of(value)]
+        node = self.add(site, (), value.requires_grad)
+        self.pending.pop()
+        node.values = Values(1, one=(value,))
+        return self.handle(node, 0)
+
+    def leaf(self, tensor: Tensor) -> Node:
+        """Return the node of a tensor that was not recorded."""
+        node = self.leaves.get(id(tensor))
+        if node is not None:
+            if id(tensor) in self.written:
+                self.flush("a buffer is read")
+            if id(tensor) not in self.copies:
+                return node
+            if torch.equal(self.copies[id(tensor)], tensor):
+                return node
+        kind = type(tensor)
+        if kind not in PLAIN or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            raise _Unknown(f"takes a {kind.__name__}")
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+            raise _Unknown("takes a tensor that is not dense")
+        meta, value = meta_of(tensor), tensor
+        if kind is not nn.Parameter and memory.shares_numpy(tensor):
+            # Somebody may write into it, without PyTorch's knowing.
+            value = tensor.clone()
+            self.copies[id(tensor)] = value.detach()
+        key = ("leaf", id(tensor)) if kind is nn.Parameter else ("leaf", meta, position())
+        site = self.sites.get(key)
+        if site is None:
+            site = self.sites[key] = Site(self, "leaf", "given", True)
+            site.metas, site.fixed = [meta], True
+        node = Node(site, (), self.number, tensor.requires_grad)
+        self.number += 1
+        node.values = Values(1, one=(value,))
+        site.nodes.append(node)
+        self.leaves[id(tensor)] = node
+        self.kept.append(tensor)
+        self.storages.add(tensor.untyped_storage().data_ptr())
+        return node
+
+    def flatten(self, tree: Any, atoms: list[Any], inputs: list[tuple[Node, int]]) -> None:
+        """Add what a tree of arguments holds to the key of a call and to its inputs."""
+        kind = tree.__class__
+        if kind is Lazy:
+            node = tree._node
+            inputs.append((node, tree._index))
+            atoms += node.site, tree._index
+        elif kind in _ATOMS:
+            atoms += kind, tree
+        elif kind is float:
+            atoms += float, tree, math.copysign(1, tree)
+        elif kind in PLAIN:
+            node = self.leaf(tree)
+            inputs.append((node, 0))
+            atoms += node.site, 0
+        elif kind is tuple or kind is list or kind is torch.Size:
+            atoms += kind, len(tree)
+            for each in tree:
+                self.flatten(each, atoms, inputs)
+        elif kind is slice:
+            atoms.append(slice)
+            for each in (tree.start, tree.stop, tree.step):
+                self.flatten(each, atoms, inputs)
+        elif kind is dict:
+            atoms += dict, len(tree)
+            for key, value in tree.items():
+                atoms.append(key)
+                self.flatten(value, atoms, inputs)
+        elif isinstance(tree, Tensor):
+            raise _Unknown(f"takes a {kind.__name__}")
+        else:
+            try:
+                hash(tree)
+            except TypeError:
+                raise _Unknown(f"takes a {kind.__name__}") from None
+            atoms += kind, tree
+
+    def record(
+        self, func: Any, args: Any, kwargs: Any, kind: str = "call", under: Any = ...
+    ) -> Any:
+        """Add a node that calls a function; return what stands for its outputs."""
+        under = context() if under is ... else under
+        if under is None:
+            raise _Unknown("runs under hooks on saved tensors")
+        atoms: list[Any] = [func, under, kind]
+        inputs: list[tuple[Node, int]] = []
+        for each in args:
+            self.flatten(each, atoms, inputs)
+        if kwargs:
+            self.flatten(kwargs, atoms, inputs)
+        key = tuple(atoms)
+        site = self.sites.get(key)
+        if site is None:
+            site = self.site_of(key, func, args, kwargs, inputs, kind, under)
+        if site.kind == "same":
+            return args[0]
+        grad = False
+        if torch.is_grad_enabled() and site.name != "detach":
+            for node, _ in inputs:
+                if node.grad:
+                    grad = True
+                    break
+        node = self.add(site, inputs, grad)
+        if kind == "effect":
+            self.effects.append(node)
+        return self.out(node)
+
+    def site_of(
+        self, key: Any, func: Any, args: Any, kwargs: Any, inputs: Any, kind: str, under: Any
+    ) -> Site:
+        """Return the site of a call that none has the key of yet."""
+        name = name_of(func)
+        shapes = tuple(tuple(each.metas) if each.__class__ is Site else each for each in key)
+        known = _known.get(shapes)
+        slots = template(args), template(kwargs or {})
+        if known is None:
+            if len(_known) > 4096:
+                _known.clear()
+            metas = [node.site.metas[index] for node, index in inputs]
+            known = _known[shapes] = _trial(func, name, *slots, metas)
+        if isinstance(known, str):
+            raise _Unknown(known)
+        metas, container, aliases, same = known
+        # A loop in the user's code that starts from given tensors, and goes on from its results.
+        alike = (shapes, position())
+        found = self.similar.setdefault(alike, [])
+        sources = [node.site for node, _ in inputs]
+        for other in found:
+            if _goes_on(other, sources):
+                other.edges.update(sources)
+                other.ring = other.ring or other in sources
+                self.sites[key] = other
+                return other
+        site = self.sites[key] = Site(self, kind, name, under)
+        site.func, (site.args, site.kwargs) = func, slots
+        site.metas, site.container, site.aliases = metas, container, aliases
+        site.edges, site.line = set(sources), user_line()
+        site.extra = sources
+        site.fixed = kind == "call" and all(each.fixed for each in sources)
+        if same >= 0 and args and args[0].__class__ is Lazy:
+            site.kind = "same"
+        if kind == "call":
+            found.append(site)
+        return site
+
+    # Functions ---------------------------------------------------------------------------------
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, kind = kind_of(func)
+        if kind == READ:
+            with _plainly():
+                return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if self.running or torch._C._are_functorch_transforms_active():
+            return func(*values_of(args), **values_of(kwargs))
+        try:
+            if kind == RECORD and kwargs.get("out") is None and not kwargs.get("inplace"):
+                if (name == "where" and len(args) == 1) or name == "one_hot":
+                    raise _Unknown("returns what depends on values")
+                return self.record(func, args, kwargs)
+            if kind == VALUE:
+                return self.on_values(func, name, args, kwargs)
+            if kind == PLACE or kwargs.get("out") is not None:
+                return self.in_place(func, name, args, kwargs)
+            if kwargs.get("inplace"):
+                return self.with_inplace(func, name, args, kwargs)
+            return self.special(func, name, args, kwargs)
+        except _Unknown as reason:
+            return self.on_values(func, name, args, kwargs, str(reason))
+
+    def special(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record a function that is more than a call."""
+        if name == "__getitem__":
+            if type(args[1]) is int:
+                return self.select(args[0], 0, args[1], func, args, kwargs)
+            place = _lone_index(args[1], len(meta_of(args[0])[0]))
+            if place is not None:
+                return self.select(args[0], *place, func, args, kwargs)
+            if _by_mask(args[1]):
+                raise _Unknown("returns what depends on values")
+        elif name == "select" and len(args) == 3 and type(args[1]) is type(args[2]) is int:
+            dims = len(meta_of(args[0])[0])
+            if -dims <= args[1] < dims:
+                return self.select(args[0], args[1] % dims, args[2], func, args, kwargs)
+        elif name == "unbind":
+            shape = meta_of(args[0])[0]
+            dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+            if shape and type(dim) is int and -len(shape) <= dim < len(shape):
+                dim %= len(shape)
+                steps = range(shape[dim])
+                return tuple(self.select(args[0], dim, t, func, None, None) for t in steps)
+        elif name == "stack":
+            out = self.stack(args, kwargs)
+            if out is not None:
+                return out
+        elif name == "to":
+            return self.moved(func, name, args, kwargs)
+        elif name in ("batch_norm", "instance_norm"):
+            return self.normalized(func, name, args, kwargs)
+        elif name in DROPOUTS:
+            return self.dropout(func, name, args, kwargs)
+        elif name == "__setitem__":
+            return self.set_item(func, args)
+        if draws(name, args, kwargs):
+            out = self.on_values(func, name, args, kwargs, None)
+            if type(out) is not Tensor:
+                return out
+            return self.given(out, (name, str(args[1:]) if args else "", position()))
+        return self.record(func, args, kwargs)
+
+    def select(self, x: Tensor, dim: int, index: int, func: Any, args: Any, kwargs: Any) -> Tensor:
+        """Record ``x[..., index, ...]``: all indices belong to one site."""
+        shape, stride, dtype, device = meta_of(x)
+        if args is not None and (not shape or not -shape[dim] <= index < shape[dim]):
+            return self.on_values(func, name_of(func), args, kwargs)  # raises
+        if x.__class__ is Lazy:
+            node, output = x._node, x._index
+        else:
+            if x.__class__ is Tensor and memory.shares_numpy(x):
+                return x.select(dim, index)  # only this part is copied where it is used
+            node, output = self.leaf(x), 0
+        under = context()
+        if under is None:
+            raise _Unknown("runs under hooks on saved tensors")
+        key = ("select", node.site, output, dim, under)
+        site = self.sites.get(key)
+        if site is None:
+            site = self.sites[key] = Site(self, "select", "select", under)
+            site.edges, site.extra, site.aliases = {node.site}, dim, 0
+            site.line = user_line()
+            rest = torch.Size((*shape[:dim], *shape[dim + 1 :]))
+            site.metas = [(rest, (*stride[:dim], *stride[dim + 1 :]), dtype, device)]
+        grad = node.grad and torch.is_grad_enabled()
+        return self.handle(self.add(site, [(node, output)], grad, index % shape[dim]), 0)
+
+    def stack(self, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
+        """Record ``torch.stack`` of the outputs of one site; None if it is another stack."""
+        parts = args[0]
+        dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        if len(parts) < 2 or kwargs.keys() - {"dim"} or type(dim) is not int:
+            return None
+        if not all(part.__class__ is Lazy for part in parts):
+            return None
+        first, index = parts[0]._node, parts[0]._index
+        source, under = first.site, context()
+        if any(part._node.site is not source or part._index != index for part in parts):
+            return None
+        shape, _, dtype, device = source.metas[index]
+        if not -len(shape) - 1 <= dim <= len(shape) or under is None:
+            return None
+        dim %= len(shape) + 1
+        site = self.loose_site("stack", "stack", under)
+        site.edges, site.extra, site.line = {source}, dim, user_line()
+        whole = torch.Size((*shape[:dim], len(parts), *shape[dim:]))
+        site.metas = [(whole, _contiguous(whole), dtype, device)]
+        inputs = [(part._node, index) for part in parts]
+        grad = torch.is_grad_enabled() and any(node.grad for node, _ in inputs)
+        return self.handle(self.add(site, inputs, grad), 0)
+
+    def moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record a change of type; a change of device needs the value."""
+        device = meta_of(args[0])[3]
+        for each in (*args[1:], kwargs.get("device")):
+            if isinstance(each, str | torch.device | int) and not isinstance(each, bool):
+                target = torch.device(each)
+                if target.type != device.type or target.index not in (None, device.index):
+                    return self.on_values(func, name, args, kwargs)
+        return self.record(func, args, kwargs)
+
+    def normalized(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record a normalization; one that updates running statistics keeps their order."""
+        place, flag = (5, "training") if name == "batch_norm" else (5, "use_input_stats")
+        training = kwargs.get(flag, args[place] if len(args) > place else name != "batch_norm")
+        mean = kwargs.get("running_mean", args[1] if len(args) > 1 else None)
+        if not training or mean is None:
+            kind = "step" if training and name == "batch_norm" else "call"
+            return self.record(func, args, kwargs, kind)
+        variance = kwargs.get("running_var", args[2] if len(args) > 2 else None)
+        for each in (mean, variance):
+            if each.__class__ is Lazy:
+                raise _Unknown("updates statistics that were computed")
+        mine = [self.written.pop(id(each), None) for each in (mean, variance)]
+        out = self.record(func, args, kwargs, "effect")
+        site = out._node.site
+        for each, last in zip((mean, variance), mine, strict=True):
+            self.written[id(each)] = site
+            if last is not None and last is not site:
+                site.edges.add(last)
+                last.edges.add(site)
+        return out
+
+    def dropout(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record a dropout: its mask is drawn at once, in the order of the user's code."""
+        kwargs = {key: value for key, value in kwargs.items() if key != "inplace"}
+        p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+        training = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
+        if not training or not p:
+            return self.record(func, args[:3], kwargs)
+        if not self.exact_random:
+            return self.record(func, args[:3], kwargs, "random")
+        x = args[0]
+        shape, stride, dtype, device = meta_of(x)
+        dims = DROPOUTS[name]
+        if (dims and len(shape) != dims) or not dtype.is_floating_point:
+            raise _Unknown("draws random numbers")
+        if dims:
+            ones = torch.ones((*shape[:2], *[1] * (dims - 2)), dtype=dtype, device=device)
+        else:
+            ones = torch.empty_strided(shape, stride, dtype=dtype, device=device).fill_(1)
+        with torch.no_grad():
+            mask = func(ones, *args[1:3], **kwargs)
+        noise = self.given(mask, (name, p, meta_of(x), x._node.site if type(x) is Lazy else None))
+        return self.record(Tensor.mul, (x, noise), {})
+
+    # Values ------------------------------------------------------------------------------------
+
+    def flush(self, why: str) -> None:
+        """Work out all that was recorded so far."""
+        if self.pending:
+            self.flushes[why, user_line()] += 1
+            self.settle(None)
+
+    def on_values(
+        self, func: Any, name: str, args: Any, kwargs: dict[str, Any], why: str | None = None
+    ) -> Any:
+        """Run a function on values, now."""
+        lazies = _lazies((args, kwargs))
+        if name in BARRIERS and (lazies or self.pending):
+            self.flush(name)
+            for each in lazies:
+                if name in ("register_hook", "retain_grad"):
+                    self.alone(each)
+                elif name not in ("backward", "grad"):
+                    self.unshare(each)
+                    self.storages.add(value_of(each).untyped_storage().data_ptr())
+        wanted = [each._node for each in lazies if each._node.values is None]
+        if wanted:
+            self.flushes[f"{name}: {why}" if why else name, user_line()] += 1
+            self.settle(wanted)
+        return func(*values_of(args), **values_of(kwargs))
+
+    def alone(self, lazy: Lazy) -> None:
+        """Give a value of several steps a tensor of its own, on which later nodes build."""
+        node = lazy._node
+        values = node.values
+        if values is None or values.count == 1:
+            return
+        if any(other is not node for other in node.site.nodes if other.values is values):
+            outs = {
+                i: [values.get(i, node.place)]
+                for i in range(len(node.site.metas))
+                if values.has(i) or i in values.last
+            }
+            node.values, node.place = Values(1, apart=outs), 0
+
+    def unshare(self, lazy: Lazy) -> None:
+        """Give a value, and the views of it, memory that no other value has, before somebody
+        changes it."""
+        root = lazy._node.root
+        if root.site.kind != "leaf":
+            assert root.values is not None
+            own = {
+                i: [root.value(i).clone()]
+                for i in range(len(root.site.metas))
+                if root.values.has(i) or i in root.values.last
+            }
+            root.values, root.place = Values(1, apart=own), 0
+        for node in self.done:
+            if node is not root and node.root is root:
+                inputs = [source.value(i) for source, i in node.inputs]
+                outs: tuple[Tensor, ...]
+                if node.site.kind == "select":
+                    outs = (inputs[0].select(node.site.extra, node.aux),)
+                else:
+                    outs = node.site.call(inputs)
+                apart = {i: [out] for i, out in enumerate(outs)}
+                node.values, node.place = Values(1, apart=apart), 0
+
+    # In place ----------------------------------------------------------------------------------
+
+    def owns(self, x: Lazy) -> bool:
+        """Tell whether a tensor shares its memory with no other that somebody can see."""
+        node = x._node
+        kind = node.site.kind
+        single = node.site.container is None or kind == "neuron"
+        return node._root is None and not node.viewed and kind not in ("leaf", "select") and single
+
+    def rebind(self, x: Lazy, new: Lazy) -> None:
+        """Let a tensor stand for another value."""
+        node = x._node
+        node.handles = [each for each in node.handles if each() is not x]
+        new._node.handles.append(weakref.ref(x))
+        x._node, x._index = new._node, new._index
+        if new.requires_grad and not x.requires_grad:
+            x.requires_grad_()
+
+    def in_place(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record an in-place function as one that is not, or run it after all before it."""
+        x = args[0] if args else None
+        if (
+            x.__class__ is Lazy
+            and name in OUT_OF_PLACE
+            and kwargs.get("out") is None
+            and self.owns(x)
+            and not (x._node.grad and x._node.site.kind == "given")
+        ):
+            plain = getattr(Tensor, OUT_OF_PLACE[name])
+            new = self.record(plain, args, kwargs)
+            if new is x:
+                return x
+            meta, old = new._node.site.metas[new._index], meta_of(x)
+            if meta[0] == old[0] and meta[2] == old[2]:
+                with _plainly():
+                    self.rebind(x, new)
+                return x
+            raise _Unknown("does not fit in place")
+        lazies = _lazies((args, kwargs))
+        target: Any = kwargs.get("out", x)
+        alone = not lazies and type(target) in PLAIN
+        if alone and target.untyped_storage().data_ptr() not in self.storages:
+            return func(*args, **kwargs)
+        self.flush(f"{name} changes a tensor")
+        if target.__class__ is Lazy:
+            self.unshare(target)
+        out = func(*values_of(args), **values_of(kwargs))
+        if target.__class__ is Lazy:
+            value = value_of(target)
+            if value.requires_grad and not target._node.grad:
+                target._node.grad = True
+                with _plainly():
+                    target.requires_grad_()
+            if out is value:
+                return target
+        return out
+
+    def with_inplace(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Record a function with ``inplace=True``."""
+        x, rest = args[0], {**kwargs, "inplace": False}
+        if x.__class__ is Lazy and self.owns(x):
+            if name in DROPOUTS:
+                new = self.dropout(func, name, args, rest)
+            else:
+                new = self.record(func, args, rest)
+            if new is not x:
+                with _plainly():
+                    self.rebind(x, new)
+            return x
+        return self.in_place(func, name, args, kwargs)
+
+    def set_item(self, func: Any, args: Any) -> None:
+        """Record ``x[index] = value`` where it writes one step, or values by a mask."""
+        x, index, value = args
+        if x.__class__ is Lazy and self.owns(x) and context() is not None:
+            shape, _, *kind = meta_of(x)
+            place = (0, index) if type(index) is int else _lone_index(index, len(shape))
+            if place and isinstance(value, Tensor):
+                dim, step = place
+                given, _, *other = meta_of(value)
+                fits = given == (*shape[:dim], *shape[dim + 1 :]) and other == kind
+                if fits and -shape[dim] <= step < shape[dim]:
+                    return self.write(x, dim, step % shape[dim], value)
+            if isinstance(index, Tensor) and type(value) in (int, float, bool):
+                by_mask = meta_of(index)[2] is torch.bool and meta_of(index)[0] == shape
+                if by_mask:
+                    new = self.record(Tensor.masked_fill, (x, index, value), {})
+                    with _plainly():
+                        return self.rebind(x, new)
+        self.in_place(func, "__setitem__", args, {})
+
+    def write(self, x: Lazy, dim: int, step: int, value: Tensor) -> None:
+        """Record that one step of a tensor is written."""
+        before, output = x._node, x._index
+        lazy: Any = value if value.__class__ is Lazy else None
+        source = (self.leaf(value), 0) if lazy is None else (lazy._node, lazy._index)
+        site = before.site
+        if site.kind != "write" or site.extra != dim or site.context != context():
+            site = self.loose_site("write", "written by index", context())
+            site.extra, site.metas, site.line = dim, [meta_of(x)], user_line()
+            site.edges = {before.site}
+        site.edges.add(source[0].site)
+        grad = before.grad or (source[0].grad and torch.is_grad_enabled())
+        node = self.add(site, [source], grad, step, (before, output))
+        new = self.handle(node, 0)
+        with _plainly():
+            self.rebind(x, new)
+
+    # Neurons -----------------------------------------------------------------------------------
+
+    def neuron(self, neuron: SpikingNeuron, input_: Any, given: tuple[Any, ...]) -> Any:
+        """Record a step of a neuron; return NotImplemented if its operations are to be recorded."""
+        if self.running:
+            return NotImplemented
+        self.touched.add(neuron)
+        if neuron not in self.scans:
+            self.scans[neuron] = _scans(neuron)
+        if not self.scans[neuron]:
+            if _random(neuron):
+                with torch._C.DisableTorchFunction():
+                    given = values_of(given)
+                    kept = neuron._snn_kept()
+                    kept.update({name: values_of(kept[name]) for name in kept})
+                    return neuron._snn_call(values_of(input_), *given)
+            return NotImplemented
+        steps = self.neurons.get(neuron)
+        if steps is not None:
+            out = steps.next(input_, given)
+            if out is not None:
+                return out
+        under = context()
+        if under is None:
+            return NotImplemented
+        x, old = neuron._snn_started(input_, given)
+        dtype = meta_of(x)[2]
+        state_shape = torch.Size(neuron._snn_state_shape(x))
+        for state in old:
+            if meta_of(state)[0] != state_shape or meta_of(state)[2] != dtype:
+                return NotImplemented
+        if steps is None:
+            steps = self.neurons[neuron] = _Steps(self, neuron)
+        with torch._C.DisableTorchFunction():
+            try:
+                sources = [
+                    (each._node, each._index) if each.__class__ is Lazy else (self.leaf(each), 0)
+                    for each in (x, *old)
+                ]
+            except _Unknown:
+                return NotImplemented
+            return steps.first(sources, old, meta_of(x), state_shape, under)
+
+    def changed(self, neuron: SpikingNeuron) -> None:
+        """Let the recorded steps of a neuron run before an attribute of it changes."""
+        if not self.running and neuron in self.scans:
+            self.flush(f"an attribute of {type(neuron).__name__} is set")
+            self.scans.pop(neuron)
+            self.neurons.pop(neuron, None)
+
+    # Results -----------------------------------------------------------------------------------
+
+    def settle(self, wanted: Sequence[Node] | None) -> None:
+        """Work out some nodes, or all that somebody can still ask for."""
+        if self.running:
+            raise RuntimeError("a lazy tensor was asked for its value while values are worked out")
+        self.running = True
+        try:
+            with torch._C.DisableTorchFunction():
+                schedule.settle(self, wanted)
+        finally:
+            self.running = False
+
+    def close(self) -> None:
+        """Work out all that is alive, and leave values behind."""
+        for neuron in self.neurons:
+            kept = neuron._snn_kept()
+            before: Any = kept[BEFORE]
+            if before.__class__ is Lazy and before._node.values is None:
+                kept[BEFORE] = None  # of which nobody but the neuron knows
+        self.settle(None)
+
+    def forget(self) -> None:
+        """Leave no cycles behind, which would keep values alive until the next collection."""
+        for site in {*self.sites.values(), *self.loose}:
+            for node in site.nodes:
+                node.inputs, node.previous = (), None
+            site.nodes, site.edges, site.extra, site.func, site.recorder = (
+                [],
+                set(),
+                None,
+                None,
+                None,
+            )
+        for each in (self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written):
+            each.clear()
+        self.pending, self.effects, self.done, self.kept, self.loose = [], [], [], [], []
+        self.alive = []
+        self.copies.clear()
+
+
+def _lazies(tree: Any) -> list[Lazy]:
+    """Return the lazy tensors in a structure."""
+    kind = tree.__class__
+    if kind is Lazy:
+        return [tree]
+    if kind is tuple or kind is list:
+        return [lazy for each in tree for lazy in _lazies(each)]
+    if kind is dict:
+        return _lazies(list(tree.values()))
+    if kind is slice:
+        return _lazies([tree.start, tree.stop, tree.step])
+    return []
+
+
+def _contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+_ALL = slice(None)
+
+
+def _lone_index(index: Any, dims: int) -> tuple[int, int] | None:
+    """Return the dimension and the index of ``x[:, t]``, ``x[t, :]``, ``x[..., t]``."""
+    if type(index) is not tuple:
+        return None
+    places = [i for i, each in enumerate(index) if type(each) is int]
+    rest = [each for each in index if type(each) is not int]
+    if len(places) != 1 or any(each is not ... and each.__class__ is not slice for each in rest):
+        return None
+    if any(each.__class__ is slice and each != _ALL for each in rest) or len(index) > dims + 1:
+        return None
+    (at,) = places
+    dots = [i for i, each in enumerate(index) if each is ...]
+    if len(dots) > 1 or len(index) - len(dots) > dims:
+        return None
+    if dots and dots[0] < at:
+        return dims - (len(index) - at), index[at]
+    return at, index[at]
+
+
+def _by_mask(index: Any) -> bool:
+    parts = index if type(index) is tuple else (index,)
+    for each in parts:
+        if isinstance(each, Tensor) and meta_of(each)[2] in (torch.bool, torch.uint8):
+            return True
+        if type(each) in (list, bool):
+            return True
+    return False
+
+
+def _goes_on(site: Site, sources: Sequence[Site]) -> bool:
+    """Tell whether sources are those of a site, but for what goes back to the site itself where it
+    started from given tensors."""
+    differing = [
+        (mine, source)
+        for mine, source in zip(site.extra, sources, strict=True)
+        if mine is not source
+    ]
+    return bool(differing) and all(
+        mine.fixed and _depends(source, site) for mine, source in differing
+    )
+
+
+def _depends(site: Site, on: Site, most: int = 300) -> bool:
+    seen, stack = {site}, [site]
+    while stack and len(seen) < most:
+        each = stack.pop()
+        if each is on:
+            return True
+        fresh = each.edges - seen
+        seen |= fresh
+        stack.extend(fresh)
+    return False
+
+
+def _random(neuron: SpikingNeuron) -> bool:
+    grad = neuron.spike_grad
+    return isinstance(grad, SpikeGrad) and grad.function is StochasticSpikeOperator
+
+
+def _scans(neuron: SpikingNeuron) -> bool:
+    """Tell whether the steps of a neuron may run later, as a sequence."""
+    if isinstance(neuron, WholeSequence) or why_neuron_stepped(neuron) or _random(neuron):
+        return False
+    kind = neuron.threshold.dtype
+    tensors = (*neuron.parameters(), *neuron.buffers())
+    return all(
+        each.dtype is kind for each in tensors if each.dim() and each.is_floating_point()
+    ) and all(type(each) in PLAIN for each in tensors)
+
+
+class _Steps:
+    """The steps of a neuron while they are recorded."""
+
+    def __init__(self, recorder: Recorder, neuron: SpikingNeuron) -> None:
+        self.recorder, self.neuron = recorder, neuron
+        self.starts = 0
+        self.base = 0 if neuron._snn_model.recurrent else 1  # output of the first state
+        self.names = neuron._snn_state_names
+        self.membrane = len(neuron._snn_model.states) + neuron._snn_model.membrane
+        self.packed = not (neuron.init_hidden and not neuron.output)
+        self.learns = any(each.requires_grad for each in neuron.parameters())
+        self.expected: tuple[Site, int, Any] | None = None
+
+    def site(self, key: Any, x: Meta, shape: torch.Size, under: Any) -> Site:
+        recorder, neuron = self.recorder, self.neuron
+        site = recorder.sites.get(key)
+        if site is None:
+            site = recorder.sites[key] = Site(recorder, "neuron", type(neuron).__name__, under)
+            site.func, site.container, site.line = neuron, tuple, user_line()
+            state = (shape, _contiguous(shape), x[2], x[3])
+            spikes = state
+            if neuron._snn_observed.__func__ is not SpikingNeuron._snn_observed:  # type: ignore[attr-defined]
+                fired = neuron._snn_observed(_zeros(*state)).shape
+                spikes = (fired, _contiguous(fired), x[2], x[3])
+            own = len(self.names) - (1 - self.base)
+            site.metas = [spikes, *[state] * own]
+            site.extra = (shape, x)
+        return site
+
+    def first(
+        self, sources: Any, old: Sequence[Tensor], x: Meta, shape: torch.Size, under: Any
+    ) -> Any:
+        """Record a step that begins anew, or from states that were changed."""
+        previous: Any = sources[1][0] if len(sources) > 1 else None
+        goes_on = (
+            previous is not None
+            and previous.site.kind == "neuron"
+            and previous.site.func is self.neuron
+            and previous.site.extra == (shape, x)
+            and previous.site.context == under
+            and all(source == (previous, self.base + i) for i, source in enumerate(sources[1:]))
+        )
+        if goes_on:
+            site = previous.site
+        else:
+            fixed = all(node.site.fixed for node, _ in sources[1:])
+            self.starts += fixed
+            start = self.starts if fixed else "changed"
+            site = self.site(("neuron", self.neuron, start, shape, x, under), x, shape, under)
+            site.edges.update(node.site for node, _ in sources[1:])
+            site.ring = site.ring or any(node.site is site for node, _ in sources[1:])
+        site.edges.add(sources[0][0].site)
+        site.ring = site.ring or sources[0][0].site is site
+        self.expected = sources[0][0].site, sources[0][1], under
+        return self.add(site, sources, old, previous if goes_on else None)
+
+    def next(self, input_: Any, given: tuple[Any, ...]) -> Any:
+        """Record a step that goes on from the last one, as most do; None if it is another."""
+        if self.expected is None or input_.__class__ is not Lazy:
+            return None
+        node, neuron = input_._node, self.neuron
+        source, output, under = self.expected
+        if node.site is not source or input_._index != output or context() != under:
+            return None
+        kept, previous, sources, old = neuron._snn_states, None, [(node, output)], []
+        for i, name in enumerate(self.names):
+            state = given[i] if i < len(given) else None
+            if state is None:
+                state = kept[name]
+            elif neuron.init_hidden:
+                return None
+            if state.__class__ is not Lazy:
+                return None
+            last = state._node
+            if previous is None:
+                previous = last
+                if last.site.kind != "neuron" or last.site.func is not neuron:
+                    return None
+                if last.site.context != under or last.site.extra[1] != source.metas[output]:
+                    return None
+            if last is not previous or state._index != self.base + i:
+                return None
+            sources.append((last, state._index))
+            old.append(state)
+        if previous is None or len(given) > len(self.names):
+            return None
+        return self.add(previous.site, sources, old, previous)
+
+    def add(self, site: Site, sources: Any, old: Sequence[Tensor], previous: Any) -> Any:
+        recorder, neuron = self.recorder, self.neuron
+        grad = torch.is_grad_enabled() and (self.learns or any([node.grad for node, _ in sources]))
+        node = recorder.add(site, sources, grad, None, previous)
+        outs = [recorder.handle(node, i) for i in range(len(site.metas))]
+        spk, states = outs[0], tuple(outs[self.base :])
+        neuron._snn_remember(states, old[self.membrane])
+        return neuron._snn_packed(spk, states) if self.packed else spk
+
+
+# Functions of autograd ---------------------------------------------------------------------------
+
+
+_single: Any = torch.autograd.function._SingleLevelFunction
+_applied: dict[Any, Any] = {}
+
+
+def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record a function of autograd, which no mode sees."""
+    current = recording()
+    plain = super(_single, cls).apply
+    if current is None or current.running or not _lazies((args, kwargs)):
+        return plain(*args, **kwargs)
+    func = _applied.get(cls)
+    if func is None:
+        if issubclass(cls, SurrogateFunction) and cls._has_slope and cls._by_slope:
+            func = Opaque(plain, cls.__name__)
+        else:
+
+            def func(*args: Any, **kwargs: Any) -> Any:
+                return plain(*args, **kwargs)
+
+            func.__name__ = cls.__name__
+        _applied[cls] = func
+    with torch._C.DisableTorchFunction():
+        try:
+            return current.record(func, args, kwargs)
+        except _Unknown as reason:
+            return current.on_values(func, cls.__name__, args, kwargs, str(reason))
+
+
+_recordings = 0
+
+
+@contextmanager
+def recorded(exact_random: bool = True, backend: str | None = None) -> Iterator[Recorder]:
+    """Record what is done inside; at the end work out all that is alive."""
+    global _recordings
+    current = Recorder(exact_random, backend)
+    collecting = gc.isenabled()
+    gc.disable()  # it would go through the whole recording again and again
+    _recordings += 1
+    if _recordings == 1:
+        _single.apply = classmethod(_apply)
+    try:
+        try:
+            with current:
+                yield current
+        finally:
+            current.close()
+    finally:
+        _recordings -= 1
+        if not _recordings:
+            del _single.apply
+        if collecting:
+            gc.enable()

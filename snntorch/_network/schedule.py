@@ -1,0 +1,631 @@
+"""Work out what was recorded: which nodes, in what order, and each site over all its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._engine import backends
+from .context import entered
+from .functions import FOLDS, Call, fold
+from .lazy import Node, Site, Values, collect
+from .pieces import PIECE, in_pieces
+
+_ADDITIONS = frozenset(("add", "__add__", "__radd__"))
+_ALWAYS = 1 << 20  # need of a node that is run, whatever of it is used
+_VIEWS = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"))
+
+
+def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
+    """Work out some nodes, or all that somebody can still ask for."""
+    pending = recorder.pending
+    if not pending:
+        return
+    nodes = _alive(pending) if wanted is None else _behind(wanted, recorder.effects)
+    by_site: dict[Site, list[Node]] = {}
+    for node in nodes:
+        by_site.setdefault(node.site, []).append(node)
+    held = {node.site for node in nodes if node.alive}
+    if wanted is None and sum(map(_adds, nodes)) > 3:
+        by_site = _with_sums(nodes)
+    parts = components(by_site)
+    chains: dict[Site, list[Site]] = {}
+    inner: set[Site] = set()
+    last: dict[int, list[Site]] = {}
+    if wanted is None:
+        chains, inner = _chains(parts, by_site, held)
+        last = _last_uses(parts, by_site, chains)
+    for at, part in enumerate(parts):
+        site = part[0]
+        if site in inner:
+            continue
+        try:
+            with entered(site.context):
+                if site in chains:
+                    _in_pieces(recorder, chains[site], by_site)
+                elif len(part) == 1 and not site.ring:
+                    _run(recorder, site, by_site[site])
+                else:
+                    _cycle(recorder, part, by_site)
+        except Exception as error:
+            _say_where(error, site)
+            raise
+        for done in last.get(at, ()):
+            _let_go(done, by_site[done], held)
+    if wanted is None:
+        recorder.alive = [node for node in nodes if node.alive]
+        recorder.pending, recorder.effects = [], []
+        recorder.written.clear()
+        for node in pending:  # whoever holds a result is not to hold the whole graph
+            node.previous = None
+            if node._root is None:
+                node.inputs = ()
+        recorder.done += [n for n in pending if n.values is not None and n._root is not None]
+    else:
+        recorder.pending = [node for node in pending if node.values is None]
+        recorder.effects = [node for node in recorder.effects if node.values is None]
+        recorder.done += [node for node in nodes if node._root is not None]
+
+
+def _say_where(error: Exception, site: Site) -> None:
+    """Add to an error which operation it came from, and the line of the user's code."""
+    if getattr(error, "_snn_told", False):
+        return
+    line = "" if site.line is None else f", recorded at {site.line[0]}:{site.line[1]}"
+    text = f"in {site.name}{line}"
+    if hasattr(error, "add_note"):
+        error.add_note(text)
+    elif error.args and isinstance(error.args[0], str):
+        error.args = (f"{error.args[0]}\n{text}", *error.args[1:])
+    with suppress(AttributeError):
+        error._snn_told = True  # type: ignore[attr-defined]
+
+
+# Which nodes -----------------------------------------------------------------------------------
+
+
+def _alive(pending: Sequence[Node]) -> list[Node]:
+    """Return the nodes whose outputs somebody can still ask for, and what they need, in order."""
+    nodes = []
+    for node in reversed(pending):
+        node.alive = 0
+        for handle in node.handles:
+            lazy = handle()
+            if lazy is not None:
+                node.alive |= 1 << lazy._index
+        node.need |= node.alive
+        if not node.need and node.site.kind != "effect":
+            continue
+        nodes.append(node)
+        node.need |= _ALWAYS
+        kind = node.site.kind
+        if kind == "neuron" and node.previous is not None:
+            node.previous.need |= _ALWAYS
+            source, index = node.inputs[0]
+            source.need |= 1 << index
+        elif kind == "write":
+            _need_writes(node)
+        else:
+            for source, index in node.inputs:
+                source.need |= 1 << index
+    nodes.reverse()
+    return nodes
+
+
+def _need_writes(node: Node) -> None:
+    """Mark what a tensor that was written step by step needs: the steps before, at once."""
+    at = node
+    while at.site.kind == "write" and at.values is None:
+        source, index = at.inputs[0]
+        source.need |= 1 << index
+        before, index = at.previous
+        if at is not node and at.need:
+            return
+        at = before
+    at.need |= 1 << index
+
+
+def _behind(wanted: Sequence[Node], effects: Sequence[Node]) -> list[Node]:
+    """Return the nodes that some nodes need, and changes of buffers, in order."""
+    found: dict[int, Node] = {}
+    stack = [*wanted, *effects]
+    while stack:
+        node = stack.pop()
+        if node.values is not None or node.number in found:
+            continue
+        found[node.number] = node
+        # Of a node that is worked out now, everything may be asked for later.
+        node.need |= _ALWAYS | (1 << len(node.site.metas)) - 1
+        stack += [source for source, _ in node.inputs]
+        if node.site.kind == "write":
+            stack.append(node.previous[0])
+    return [found[number] for number in sorted(found)]
+
+
+def _with_sums(nodes: Sequence[Node]) -> dict[Site, list[Node]]:
+    """Make one node of each long sum over steps, ``start + x1 + x2 ...``, whose partial sums are
+    used once."""
+    uses: dict[Node, int] = {}
+    for node in nodes:
+        for source, _ in node.inputs:
+            uses[source] = uses.get(source, 0) + 1
+    gone, seen = set[Node](), set[Node]()
+    moved: dict[Site, set[Site]] = {}
+    for node in reversed(nodes):
+        if node in seen or not _adds(node):
+            continue
+        meta, chain, at = node.site.metas[0], [], node
+        while True:
+            seen.add(at)
+            onward = None
+            for j in (0, 1):
+                source = at.inputs[j][0]
+                other, index = at.inputs[1 - j]
+                if (
+                    source.values is None
+                    and _adds(source)
+                    and uses[source] == 1
+                    and not source.alive
+                    and source.site.metas[0] == meta
+                    and source.site.context == node.site.context
+                    and other.site.metas[index] == meta
+                ):
+                    onward = source, (other, index)
+                    break
+            if onward is None:
+                break
+            chain.append((at, onward[1]))
+            at = onward[0]
+        if len(chain) > 3:
+            terms = [*reversed([term for _, term in chain])]
+            site = node.site.recorder.loose_site("sum", "sum over time", node.site.context)
+            site.metas, site.line, site.func = node.site.metas, node.site.line, at.site
+            site.edges = {source.site for source, _ in (*terms, *at.inputs)}
+            gone.update(each for each, _ in chain[1:])
+            gone.add(at)
+            moved.setdefault(node.site, set()).add(site)
+            node.site, node.inputs = site, [*terms, *at.inputs]
+            site.nodes.append(node)
+    by_site: dict[Site, list[Node]] = {}
+    for node in nodes:
+        if node not in gone:
+            by_site.setdefault(node.site, []).append(node)
+    for site in by_site:
+        for source in site.edges & moved.keys():
+            site.edges |= moved[source]
+    return by_site
+
+
+def _adds(node: Node) -> bool:
+    site = node.site
+    return (
+        site.kind == "call"
+        and site.name in _ADDITIONS
+        and len(node.inputs) == len(site.args) == 2
+        and not site.kwargs
+        and node._root is None
+    )
+
+
+# In what order ---------------------------------------------------------------------------------
+
+
+def components(sites: Iterable[Site]) -> list[list[Site]]:
+    """Return the strongly connected components of a graph, inputs before what uses them.
+
+    Source: R. Tarjan, "Depth-first search and linear graph algorithms", SIAM Journal on Computing 1
+    (1972) 146-160.
+    """
+    inside, found, stack, count = set(sites), [], [], 0
+    for site in inside:
+        site.order, site.on_stack = -1, False
+    for top in sites:
+        if top.order >= 0:
+            continue
+        top.order = top.low = count
+        count += 1
+        stack.append(top)
+        top.on_stack = True
+        work = [(top, iter(top.edges))]
+        while work:
+            site, edges = work[-1]
+            for source in edges:
+                if source not in inside:
+                    continue
+                if source.order < 0:
+                    source.order = source.low = count
+                    count += 1
+                    stack.append(source)
+                    source.on_stack = True
+                    work.append((source, iter(source.edges)))
+                    break
+                if source.on_stack and source is not site:
+                    site.low = min(site.low, source.order)
+            else:
+                work.pop()
+                if work:
+                    work[-1][0].low = min(work[-1][0].low, site.low)
+                if site.low == site.order:
+                    part = []
+                    while True:
+                        source = stack.pop()
+                        source.on_stack = False
+                        part.append(source)
+                        if source is site:
+                            break
+                    found.append(part)
+    return found
+
+
+def _chains(
+    parts: Sequence[list[Site]], by_site: dict[Site, list[Node]], held: set[Site]
+) -> tuple[dict[Site, list[Site]], set[Site]]:
+    """Find sites that are folded and only feed each other: they run in pieces that fit the cache.
+
+    :returns: the chains by their last sites, and all but these
+    """
+    users: dict[Site, list[Site]] = {}
+    for site in by_site:
+        for source in site.edges:
+            users.setdefault(source, []).append(site)
+
+    def folds(site: Site) -> bool:
+        nodes = by_site.get(site, ())
+        return (
+            len(nodes) > 1
+            and site.kind == "call"
+            and not site.ring
+            and site.container is None
+            and site.name in FOLDS
+            and (nodes[0]._root is None or site.name in _VIEWS)
+            and sum(not _same(nodes, j) for j in range(len(nodes[0].inputs))) == 1
+            and not _same(nodes, 0)
+        )
+
+    chains: dict[Site, list[Site]] = {}
+    inner, seen = set[Site](), set[Site]()
+    for part in parts:
+        if len(part) > 1 or part[0] in seen or not folds(part[0]):
+            continue
+        chain = [part[0]]
+        while True:
+            end = chain[-1]
+            following = users.get(end, [])
+            if len(following) != 1 or end in held:
+                break
+            site = following[0]
+            nodes = by_site[site]
+            if site in seen or not folds(site) or site.context != end.context:
+                break
+            if len(nodes) != len(by_site[end]) or any(
+                node.inputs[0][0] is not source
+                for node, source in zip(nodes, by_site[end], strict=True)
+            ):
+                break
+            chain.append(site)
+        seen.update(chain)
+        working = [site for site in chain if site.name not in _VIEWS]
+        count = len(by_site[chain[0]])
+        if not working or _most(chain) * count <= PIECE:
+            continue
+        if len(working) == 1 and not working[0].name.startswith(("conv", "max_pool")):
+            continue
+        chains[chain[-1]] = chain
+        inner.update(chain[:-1])
+    return chains, inner
+
+
+def _most(chain: Sequence[Site]) -> int:
+    """Return the most bytes that a site of a chain returns for one step."""
+    return max(site.metas[0][0].numel() * site.metas[0][2].itemsize for site in chain)
+
+
+def _same(nodes: Sequence[Node], j: int) -> bool:
+    first = nodes[0].inputs[j]
+    if nodes[-1].inputs[j] != first:
+        return False
+    return all([node.inputs[j] == first for node in nodes])
+
+
+def _last_uses(
+    parts: Sequence[list[Site]], by_site: dict[Site, list[Node]], chains: dict[Site, list[Site]]
+) -> dict[int, list[Site]]:
+    """Return which sites are used for the last time at each component."""
+    last: dict[Site, int] = {}
+    for at, part in enumerate(parts):
+        for site in part:
+            last[site] = at
+            for each in (site, *chains.get(site, ())):
+                last.update(dict.fromkeys(each.edges, at))
+    found: dict[int, list[Site]] = {}
+    for site, at in last.items():
+        if site in by_site:
+            found.setdefault(at, []).append(site)
+    return found
+
+
+def _let_go(site: Site, nodes: Sequence[Node], held: set[Site]) -> None:
+    """Let go of values that nobody can ask for, and of whole traces for a last state."""
+    if any(node._root is not None or node.viewed for node in nodes):
+        return
+    groups: dict[int, tuple[Values, set[int]]] = {}
+    for node in nodes:
+        values = node.values
+        if values is None or values.one is not None:
+            continue
+        _, keep = groups.setdefault(id(values), (values, set()))
+        if site in held and node.alive:
+            for i in range(len(site.metas)):
+                ends = node.place == values.count - 1 and i in values.last
+                if node.alive >> i & 1 and not ends:
+                    keep.add(i)
+    for values, keep in groups.values():
+        values.release(keep)
+        if site not in held:
+            values.last = {}
+
+
+# How -------------------------------------------------------------------------------------------
+
+
+def _put(nodes: Sequence[Node], values: Values) -> None:
+    for place, node in enumerate(nodes):
+        node.values, node.place = values, place
+
+
+def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
+    """Run a site that no cycle goes through."""
+    kind = site.kind
+    if kind == "neuron":
+        begin = 0
+        for end in range(1, len(nodes) + 1):
+            if end == len(nodes) or nodes[end].previous is not nodes[end - 1]:
+                _scan(recorder, site, nodes[begin:end])
+                begin = end
+        return
+    if kind in ("stack", "write", "sum"):
+        for node in nodes:
+            _single(recorder, node)
+        recorder.ran.append((site, "once", len(nodes), None))
+        return
+    if len(nodes) == 1:
+        _single(recorder, nodes[0])
+        recorder.ran.append((site, "once", 1, None))
+        return
+    if kind == "select":
+        recorder.runs += 1
+        _put(nodes, Values(len(nodes), stacks={0: _slices(site, nodes)}))
+        recorder.ran.append((site, "view", len(nodes), None))
+        return
+    if kind == "call" and all(_same(nodes, j) for j in range(len(nodes[0].inputs))):
+        values = Values(1, one=_compute(recorder, nodes[0]))
+        for node in nodes:
+            node.values = values
+        recorder.ran.append((site, "hoist", len(nodes), None))
+        return
+    reason = None
+    if kind in ("call", "random"):
+        inputs = [collect([node.inputs[j] for node in nodes]) for j in range(len(nodes[0].inputs))]
+        if kind == "random" and inputs[0][0]:
+            inputs[0] = False, inputs[0][1].expand(len(nodes), *inputs[0][1].shape)
+        outs = None if not inputs else fold(Call(site, inputs, len(nodes)))
+        if outs is not None:
+            recorder.runs += 1
+            _put(nodes, Values(len(nodes), stacks=dict(enumerate(outs))))
+            recorder.ran.append((site, "fold", len(nodes), None))
+            return
+        reason = "not known to be the same over all steps at once"
+    elif kind in ("effect", "step"):
+        reason = "normalizes each step by its own statistics"
+    steps = [_compute(recorder, node) for node in nodes]
+    apart = {i: [step[i] for step in steps] for i in range(len(site.metas))}
+    _put(nodes, Values(len(nodes), apart=apart))
+    recorder.ran.append((site, "step", len(nodes), reason))
+
+
+def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]]) -> None:
+    """Run sites that depend on each other step by step, as they were recorded."""
+    for node in sorted((n for site in part for n in by_site[site]), key=lambda n: n.number):
+        with entered(node.site.context):
+            try:
+                _single(recorder, node)
+            except Exception as error:
+                _say_where(error, node.site)
+                raise
+    for site in part:
+        recorder.ran.append((site, "cycle", len(by_site[site]), "goes back to itself"))
+
+
+def _single(recorder: Any, node: Node) -> None:
+    outs = _compute(recorder, node)
+    node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
+
+
+def _compute(recorder: Any, node: Node) -> tuple[Tensor, ...]:
+    """Return the outputs of one node."""
+    recorder.runs += 1
+    site = node.site
+    kind = site.kind
+    if kind == "write":
+        return (_written(node),)
+    if kind == "sum":
+        return (_summed(node),)
+    if kind == "stack":
+        return (_stacked(node),)
+    values = [source.value(index) for source, index in node.inputs]
+    if kind == "neuron":
+        neuron = site.func
+        spk, new = neuron._snn_step(values[0], tuple(values[1:]))
+        return (spk, *new[neuron._snn_model.recurrent :])
+    if kind == "select":
+        return (values[0].select(site.extra, node.aux),)
+    outs = site.call(values)
+    for out, meta in zip(outs, site.metas, strict=True):
+        if out.shape != meta[0] or out.dtype != meta[2]:
+            raise RuntimeError(
+                f"{site.name} returned {out.dtype} {tuple(out.shape)} where {meta[2]} "
+                f"{tuple(meta[0])} was expected: its result depends on values. Run the network "
+                "without snn.compile, and report the function"
+            )
+    return outs
+
+
+def _scan(recorder: Any, site: Site, nodes: Sequence[Node]) -> None:
+    """Run a neuron over successive steps on a backend."""
+    if len(nodes) == 1:
+        _single(recorder, nodes[0])
+        recorder.ran.append((site, "once", 1, None))
+        return
+    neuron, first = site.func, nodes[0]
+    static, x = collect([node.inputs[0] for node in nodes])
+    states = tuple(source.value(index) for source, index in first.inputs[1:])
+    count, own = len(nodes), neuron._snn_model.recurrent
+    traced = 0
+    for node in nodes[:-1]:
+        traced |= node.need
+    posed = neuron._snn_problem(x, count, static, states)
+    # Only the last states, if no other is asked for.
+    posed = replace(posed, only_spikes=not traced & ((1 << len(site.metas)) - 2))
+    name, reason = backends.choose(posed, recorder.backend)
+    solution = backends.BACKENDS[name].solve(posed)
+    recorder.runs += 1
+    stacks = {0: solution.spikes}
+    if solution.traces is not None:
+        stacks.update(enumerate(solution.traces[own:], 1))
+    last = dict(enumerate(solution.states[own:], 1))
+    if own:
+        last[0] = solution.states[0]
+    _put(nodes, Values(count, stacks=stacks, last=last))
+    recorder.ran.append((site, "scan", count, reason if reason else None))
+
+
+def _slices(site: Site, nodes: Sequence[Node]) -> Tensor:
+    """Return ``x[..., t, ...]`` for the indices of all nodes."""
+    alike, x = collect([node.inputs[0] for node in nodes])
+    dim, places = site.extra, [node.aux for node in nodes]
+    if alike:
+        begin, count = places[0], len(places)
+        if places == list(range(begin, begin + count)):
+            x = x if count == x.shape[dim] else x.narrow(dim, begin, count)
+        else:
+            x = x.index_select(dim, torch.tensor(places, device=x.device))
+        return x.movedim(dim, 0)
+    if len(set(places)) == 1:
+        return x.select(dim + 1, places[0])
+    return torch.stack([each.select(dim, t) for each, t in zip(x.unbind(), places, strict=True)])
+
+
+def _stacked(node: Node) -> Tensor:
+    first, index = node.inputs[0]
+    alike, x = collect(node.inputs)
+    dim, values = node.site.extra, first.values
+    assert values is not None
+    if alike:
+        x = x.expand(len(node.inputs), *x.shape)
+    elif (
+        # A trace is given away once, if nothing else can be changed with it.
+        not dim
+        and values.stacks.get(index) is x
+        and x.is_contiguous()
+        and index not in values.given
+        and index not in values.apart
+        and first._root is None
+        and not any(other.alive >> index & 1 or other.viewed for other, _ in node.inputs)
+    ):
+        values.given.add(index)
+        return x
+    return x.movedim(0, dim).clone(memory_format=torch.contiguous_format)
+
+
+def _written(node: Node) -> Tensor:
+    """Return a tensor that was written step by step."""
+    dim, writes, at = node.site.extra, [], node
+    index = 0
+    while at.site.kind == "write" and at.site.extra == dim and at.values is None:
+        writes.append((at.aux, at.inputs[0]))
+        at, index = at.previous
+    writes.reverse()
+    size = node.site.metas[0][0][dim]
+    if [step for step, _ in writes] == list(range(size)):
+        alike, x = collect([source for _, source in writes])
+        x = x.expand(size, *x.shape) if alike else x
+        return x.movedim(0, dim).clone(memory_format=torch.contiguous_format)
+    out = at.value(index).clone()
+    for step, (source, i) in writes:
+        out[(slice(None),) * dim + (step,)] = source.value(i)
+    return out
+
+
+def _summed(node: Node) -> Tensor:
+    """Return a sum over steps, the terms of each site at once."""
+    start: Site = node.site.func
+    *terms, left, right = node.inputs
+    total = start.call([source.value(index) for source, index in (left, right)])[0]
+    groups: dict[tuple[Site, int], list[tuple[Node, int]]] = {}
+    order: list[tuple[int, int]] = []
+    for source, index in terms:
+        group = groups.setdefault((source.site, index), [])
+        order.append((list(groups).index((source.site, index)), len(group)))
+        group.append((source, index))
+    parts = []
+    for references in groups.values():
+        alike, x = collect(references)
+        parts.append(x.expand(len(references), *x.shape) if alike else x)
+    return _Sum.apply(order, total, *parts)
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over time whose terms are added one by one, as in the user's loop."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, order: Sequence[tuple[int, int]], total: Tensor, *parts: Tensor
+    ) -> Tensor:
+        ctx.shapes = [part.shape for part in parts]
+        steps = [part.unbind() for part in parts]
+        out = total.clone()
+        for part, step in order:
+            out += steps[part][step]
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, grad, *(grad.expand(shape) for shape in ctx.shapes)
+
+
+def _in_pieces(recorder: Any, chain: Sequence[Site], by_site: dict[Site, list[Node]]) -> None:
+    """Run a chain of folded sites over some steps at a time."""
+    nodes = by_site[chain[0]]
+    _, x = collect([node.inputs[0] for node in nodes])
+    constants = [
+        [(True, source.value(i)) for source, i in by_site[site][0].inputs[1:]] for site in chain
+    ]
+
+    def through(part: Tensor) -> Tensor:
+        for site, rest in zip(chain, constants, strict=True):
+            outs = fold(Call(site, [(False, part), *rest], len(part)))
+            if outs is None:
+                raise _NotFolded
+            part = outs[0]
+        return part
+
+    count = min(len(nodes), -(-_most(chain) * len(nodes) // PIECE))
+    try:
+        out = in_pieces(through, x, count)
+    except _NotFolded:
+        for site in chain:
+            _run(recorder, site, by_site[site])
+        return
+    recorder.runs += len(chain)
+    _put(by_site[chain[-1]], Values(len(nodes), stacks={0: out}))
+    for site in chain:
+        recorder.ran.append((site, "fold", len(nodes), None))
+
+
+class _NotFolded(Exception):
+    """A site of a chain cannot run over several steps at once."""
