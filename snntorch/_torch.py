@@ -20,6 +20,10 @@ def _never() -> bool:
 is_compiling: Callable[[], bool] = getattr(getattr(torch, "compiler", None), "is_compiling", _never)
 
 
+_modes: Callable[[], int] = torch._C._len_torch_function_stack
+_mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
+
+
 def on_ipu() -> bool:
     """Tell whether operations take the form for IPUs."""
     # torch.compile cannot trace is_enabled.
@@ -45,9 +49,8 @@ def recording() -> Any:
     """Return the mode that records the operations of this thread for snn.compile, or None."""
     if is_compiling():
         return None
-    stack: Any = torch._C
-    for place in reversed(range(stack._len_torch_function_stack())):
-        mode = stack._get_function_stack_at(place)
+    for place in reversed(range(_modes())):
+        mode = _mode_at(place)
         if hasattr(mode, "neuron"):
             return mode
     return None

@@ -124,6 +124,7 @@ def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> A
     """Leave values in the place of lazy tensors, and nothing of the recording; return those of the
     results."""
     try:
+        recorder.separate()
         for neuron in recorder.touched:
             kept = neuron._snn_kept()
             for name, state in kept.items():

@@ -13,6 +13,8 @@ import torch
 _any_autocast: Callable[[], bool] = getattr(
     torch._C, "_is_any_autocast_enabled", torch.is_autocast_enabled
 )
+_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_grad, _inference = torch.is_grad_enabled, torch.is_inference_mode_enabled
 _OURS = tuple(each.__path__[0] + os.sep for each in (torch, sys.modules["snntorch"]))
 BASES: set[Any] = set()  # code that calls the user's, from which positions count
 
@@ -20,14 +22,13 @@ BASES: set[Any] = set()  # code that calls the user's, from which positions coun
 def context() -> Any:
     """Return under what an operation is to run: whether gradients are on, or more, if there is
     more; None if it cannot be run later."""
-    grad = torch.is_grad_enabled()
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+    if _hooks(True) is not None:
         return None
-    if torch.is_inference_mode_enabled():
-        return None if _any_autocast() else (grad, "inference")
+    if _inference():
+        return None if _any_autocast() else (False, "inference")
     if _any_autocast():
-        return (grad, *_autocast())
-    return grad
+        return (_grad(), *_autocast())
+    return _grad()
 
 
 def _autocast() -> tuple[Any, ...]:

@@ -6,8 +6,9 @@ import gc
 import math
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from .._engine import memory
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
-from .._neurons.states import BEFORE
+from .._neurons.states import BEFORE, RESET
 from .._torch import recording
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, SurrogateFunction
 from . import schedule
@@ -55,6 +56,8 @@ _ATOMS = {
     *(torch.dtype, torch.device, torch.layout, torch.memory_format),
 }
 _make: Any = Tensor._make_wrapper_subclass
+_ref = weakref.ref
+_grad_is_on = torch.is_grad_enabled
 _plainly: Any = torch._C.DisableTorchFunctionSubclass
 
 
@@ -125,6 +128,7 @@ class Recorder(TorchFunctionMode):
         self.pending: list[Node] = []
         self.effects: list[Node] = []  # pending nodes that change a buffer
         self.alive: list[Node] = []  # nodes that somebody could ask for at the end
+        self.earlier: list[Node] = []  # nodes that were worked out before the end
         self.loose: list[Site] = []  # sites that no other call joins
         self.done: list[Node] = []  # views that may have to be made anew
         self.written: dict[int, Site] = {}  # who changes a buffer
@@ -162,25 +166,20 @@ class Recorder(TorchFunctionMode):
         return site
 
     def handle(self, node: Node, index: int) -> Lazy:
+        """Return what stands for an output of a node."""
         shape, stride, dtype, device = node.site.metas[index]
-        lazy = _make(
-            Lazy,
-            shape,
-            strides=stride,
-            dtype=dtype,
-            device=device,
-            requires_grad=node.grad and (dtype.is_floating_point or dtype.is_complex),
-        )
+        grad = node.grad and (dtype.is_floating_point or dtype.is_complex)
+        lazy = _make(Lazy, shape, strides=stride, dtype=dtype, device=device, requires_grad=grad)
         lazy._node, lazy._index = node, index
-        node.handles.append(weakref.ref(lazy))
+        node.handles.append(_ref(lazy))
         return lazy
 
     def out(self, node: Node) -> Any:
+        """Return what stands for the outputs of a node."""
         site = node.site
         if site.container is None:
             return self.handle(node, 0)
-        outs = [self.handle(node, index) for index in range(len(site.metas))]
-        return site.container(outs)
+        return site.container([self.handle(node, i) for i in range(len(site.metas))])
 
     def given(self, value: Tensor, key: Any) -> Lazy:
         """Return a value as a node that belongs to the same site as others of its kind."""
@@ -193,6 +192,14 @@ class Recorder(TorchFunctionMode):
         self.pending.pop()
         node.values = Values(1, one=(value,))
         return self.handle(node, 0)
+
+    def knows(self, args: Sequence[Any]) -> bool:
+        """Tell whether a tensor may be an input of what is to be worked out; if so, forget it, as
+        others may write into it from now on."""
+        known = [each for each in args if isinstance(each, Tensor) and id(each) in self.leaves]
+        for each in known:
+            del self.leaves[id(each)]
+        return bool(known)
 
     def leaf(self, tensor: Tensor) -> Node:
         """Return the node of a tensor that was not recorded."""
@@ -265,17 +272,28 @@ class Recorder(TorchFunctionMode):
                 raise _Unknown(f"takes a {kind.__name__}") from None
             atoms += kind, tree
 
-    def record(
-        self, func: Any, args: Any, kwargs: Any, kind: str = "call", under: Any = ...
-    ) -> Any:
+    def record(self, func: Any, args: Any, kwargs: Any, kind: str = "call") -> Any:
         """Add a node that calls a function; return what stands for its outputs."""
-        under = context() if under is ... else under
+        under = context()
         if under is None:
             raise _Unknown("runs under hooks on saved tensors")
         atoms: list[Any] = [func, under, kind]
         inputs: list[tuple[Node, int]] = []
+        leaves, guarded = self.leaves, self.copies or self.written
         for each in args:
-            self.flatten(each, atoms, inputs)
+            # As flatten, for what most arguments are.
+            cls = each.__class__
+            if cls is Lazy:
+                node = each._node
+                inputs.append((node, each._index))
+                atoms += node.site, each._index
+            elif cls in _ATOMS:
+                atoms += cls, each
+            elif cls in PLAIN and not guarded and (node := leaves.get(id(each))) is not None:
+                inputs.append((node, 0))
+                atoms += node.site, 0
+            else:
+                self.flatten(each, atoms, inputs)
         if kwargs:
             self.flatten(kwargs, atoms, inputs)
         key = tuple(atoms)
@@ -285,7 +303,7 @@ class Recorder(TorchFunctionMode):
         if site.kind == "same":
             return args[0]
         grad = False
-        if torch.is_grad_enabled() and site.name != "detach":
+        if _grad_is_on() and site.name != "detach":
             for node, _ in inputs:
                 if node.grad:
                     grad = True
@@ -517,56 +535,64 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Run a function on values, now."""
         lazies = _lazies((args, kwargs))
-        if name in BARRIERS and (lazies or self.pending):
+        if name in ("register_hook", "retain_grad") and args[0].__class__ is Lazy:
+            return self.hooked(func, name, args, kwargs)
+        if self.written and any(id(each) in self.written for each in args):
             self.flush(name)
-            for each in lazies:
-                if name in ("register_hook", "retain_grad"):
-                    self.alone(each)
-                elif name not in ("backward", "grad"):
-                    self.unshare(each)
-                    self.storages.add(value_of(each).untyped_storage().data_ptr())
+        if name in BARRIERS and (lazies or name in ("backward", "grad") or self.knows(args)):
+            self.flush(name)
+            for each in lazies if name not in ("backward", "grad") else ():
+                self.unshare(each)
+                self.storages.add(value_of(each).untyped_storage().data_ptr())
         wanted = [each._node for each in lazies if each._node.values is None]
         if wanted:
             self.flushes[f"{name}: {why}" if why else name, user_line()] += 1
             self.settle(wanted)
         return func(*values_of(args), **values_of(kwargs))
 
-    def alone(self, lazy: Lazy) -> None:
-        """Give a value of several steps a tensor of its own, on which later nodes build."""
-        node = lazy._node
-        values = node.values
-        if values is None or values.count == 1:
-            return
-        if any(other is not node for other in node.site.nodes if other.values is values):
-            outs = {
-                i: [values.get(i, node.place)]
-                for i in range(len(node.site.metas))
-                if values.has(i) or i in values.last
-            }
-            node.values, node.place = Values(1, apart=outs), 0
-
     def unshare(self, lazy: Lazy) -> None:
         """Give a value, and the views of it, memory that no other value has, before somebody
         changes it."""
         root = lazy._node.root
         if root.site.kind != "leaf":
-            assert root.values is not None
-            own = {
-                i: [root.value(i).clone()]
-                for i in range(len(root.site.metas))
-                if root.values.has(i) or i in root.values.last
-            }
-            root.values, root.place = Values(1, apart=own), 0
+            _copy(root)
         for node in self.done:
-            if node is not root and node.root is root:
-                inputs = [source.value(i) for source, i in node.inputs]
-                outs: tuple[Tensor, ...]
-                if node.site.kind == "select":
-                    outs = (inputs[0].select(node.site.extra, node.aux),)
-                else:
-                    outs = node.site.call(inputs)
-                apart = {i: [out] for i, out in enumerate(outs)}
-                node.values, node.place = Values(1, apart=apart), 0
+            if node.root is root:
+                _view_again(node)
+
+    def hooked(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Put a hook on a value, through which the gradients of all its uses go."""
+        lazy = args[0]
+        node = lazy._node
+        if node.values is None:  # nobody has used it yet
+            self.flushes[name, user_line()] += 1
+            self.settle([node])
+            _isolate(node)
+        elif node.values.count > 1:
+            stack, place = node.values.stacked(lazy._index), node.place
+            value = value_of(lazy)
+            if name == "retain_grad":
+                return stack.register_hook(partial(_keep_grad, value, place))
+            return stack.register_hook(partial(_hook_step, args[1], place))
+        return func(*values_of(args), **values_of(kwargs))
+
+    def separate(self) -> None:
+        """Let values that somebody can still ask for share no memory, where those of the plain
+        code do not."""
+        alive = set(self.alive)
+        seen = set[int]()
+        for node in self.alive:
+            values, root = node.values, node.root
+            assert values is not None
+            if root is not node and (root in alive or root.site.kind == "leaf"):
+                continue
+            several = values.count > 1 or id(values) in seen
+            seen.add(id(values))
+            if several and node.site.kind != "leaf":
+                _copy(node)
+        for node in self.alive:
+            if node.root is not node and (node.root in alive or node.root.site.kind == "leaf"):
+                _view_again(node)
 
     # In place ----------------------------------------------------------------------------------
 
@@ -747,6 +773,9 @@ class Recorder(TorchFunctionMode):
             if before.__class__ is Lazy and before._node.values is None:
                 kept[BEFORE] = None  # of which nobody but the neuron knows
         self.settle(None)
+        self.alive += [
+            node for node in self.earlier if any(handle() is not None for handle in node.handles)
+        ]
 
     def forget(self) -> None:
         """Leave no cycles behind, which would keep values alive until the next collection."""
@@ -763,8 +792,54 @@ class Recorder(TorchFunctionMode):
         for each in (self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written):
             each.clear()
         self.pending, self.effects, self.done, self.kept, self.loose = [], [], [], [], []
-        self.alive = []
+        self.alive, self.earlier = [], []
         self.copies.clear()
+
+
+def _copy(node: Node) -> None:
+    """Give the outputs of a node memory of their own."""
+    values, apart = node.values, {}
+    assert values is not None
+    for i in range(len(node.site.metas)):
+        if i in values.last and node.place == values.count - 1:
+            apart[i] = [values.last[i]]
+        elif values.has(i):
+            apart[i] = [node.value(i).clone()]
+    node.values, node.place = Values(1, apart=apart), 0
+
+
+def _isolate(node: Node) -> None:
+    """Give a node values that it shares with no other node; later nodes build on them."""
+    values = node.values
+    assert values is not None
+    outs = range(len(node.site.metas))
+    if values.count > 1 or values.one is not None:
+        apart = {i: [node.value(i)] for i in outs if values.has(i) or i in values.last}
+        node.values, node.place = Values(1, apart=apart), 0
+
+
+def _view_again(node: Node) -> None:
+    """Work out a view anew, from what is now the value of its input."""
+    inputs = [source.value(i) for source, i in node.inputs]
+    outs: tuple[Tensor, ...]
+    if node.site.kind == "select":
+        outs = (inputs[0].select(node.site.extra, node.aux),)
+    else:
+        outs = node.site.call(inputs)
+    node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
+
+
+def _keep_grad(value: Tensor, place: int, grad: Tensor) -> None:
+    value.grad = grad[place].clone()
+
+
+def _hook_step(hook: Callable[[Tensor], Tensor | None], place: int, grad: Tensor) -> Tensor | None:
+    new = hook(grad[place])
+    if new is None:
+        return None
+    changed = grad.clone()
+    changed[place] = new
+    return changed
 
 
 def _lazies(tree: Any) -> list[Lazy]:
@@ -952,11 +1027,18 @@ class _Steps:
 
     def add(self, site: Site, sources: Any, old: Sequence[Tensor], previous: Any) -> Any:
         recorder, neuron = self.recorder, self.neuron
-        grad = torch.is_grad_enabled() and (self.learns or any([node.grad for node, _ in sources]))
+        grad = _grad_is_on() and (self.learns or any([node.grad for node, _ in sources]))
         node = recorder.add(site, sources, grad, None, previous)
         outs = [recorder.handle(node, i) for i in range(len(site.metas))]
         spk, states = outs[0], tuple(outs[self.base :])
-        neuron._snn_remember(states, old[self.membrane])
+        if previous is None:
+            neuron._snn_remember(states, old[self.membrane])
+        else:  # the same, but faster
+            kept = neuron._snn_states
+            for name, state in zip(self.names, states, strict=True):
+                kept[name] = state
+            kept[BEFORE], kept[RESET] = old[self.membrane], None
+            neuron.__dict__["_snn_by_hand"] = False
         return neuron._snn_packed(spk, states) if self.packed else spk
 
 

@@ -58,6 +58,7 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
         for done in last.get(at, ()):
             _let_go(done, by_site[done], held)
     if wanted is None:
+        recorder.earlier += recorder.alive
         recorder.alive = [node for node in nodes if node.alive]
         recorder.pending, recorder.effects = [], []
         recorder.written.clear()
@@ -67,6 +68,7 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
                 node.inputs = ()
         recorder.done += [n for n in pending if n.values is not None and n._root is not None]
     else:
+        recorder.earlier += nodes
         recorder.pending = [node for node in pending if node.values is None]
         recorder.effects = [node for node in recorder.effects if node.values is None]
         recorder.done += [node for node in nodes if node._root is not None]
