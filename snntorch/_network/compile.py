@@ -18,7 +18,7 @@ from torch.nn.modules import module as torch_module
 from .._engine import backends
 from .._torch import HOOKS, is_traced, recording
 from .context import BASES
-from .lazy import Lazy, value_of, values_of
+from .lazy import Lazy, settled, value_of
 from .record import Recorder, recorded
 
 _log = logging.getLogger("snntorch")
@@ -130,7 +130,7 @@ def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> A
             for name, state in kept.items():
                 if state.__class__ is Lazy:
                     kept[name] = value_of(state) if state._node.values is not None else None
-        out = values_of(out)
+        out = settled(out)
         if any(handle() is not None for node in recorder.alive for handle in node.handles):
             for module in modules:  # what the user's code put there
                 _replace(module.__dict__)
@@ -142,10 +142,8 @@ def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> A
 
 def _replace(attributes: dict[str, Any]) -> None:
     for name, value in attributes.items():
-        if value.__class__ is Lazy:
-            attributes[name] = value_of(value)
-        elif value.__class__ in (list, tuple, dict) and not name.startswith("_") and value:
-            attributes[name] = values_of(value)
+        if value.__class__ is Lazy or (isinstance(value, list | dict | tuple) and name[0] != "_"):
+            attributes[name] = settled(value)
 
 
 @overload

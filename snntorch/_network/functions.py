@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -232,7 +233,9 @@ def _vmap(call: Call) -> Any:
         out = call.run([x if alike else next(feed) for alike, x in call.inputs])
         return out
 
-    return torch.vmap(run)(*[x for alike, x in call.inputs if not alike])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of functions that it runs step by step
+        return torch.vmap(run)(*[x for alike, x in call.inputs if not alike])
 
 
 def _shift(dim: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 # Shape, strides, type and device of a tensor.
 Meta = tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
@@ -59,7 +59,7 @@ def value_of(lazy: Lazy) -> Tensor:
 
 
 def values_of(tree: Any) -> Any:
-    """Replace the lazy tensors in a structure by their values."""
+    """Return a structure with values in the place of lazy tensors."""
     kind = tree.__class__
     if kind is Lazy:
         return value_of(tree)
@@ -67,9 +67,27 @@ def values_of(tree: Any) -> Any:
         return kind(map(values_of, tree))
     if kind is dict:
         return {key: values_of(value) for key, value in tree.items()}
-    if isinstance(tree, Tensor | int | float | str | None):
-        return tree
-    return pytree.tree_map_only(Lazy, value_of, tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return kind(*map(values_of, tree))
+    if isinstance(tree, list | dict):
+        return settled(copy(tree))
+    return slice(*map(values_of, (tree.start, tree.stop, tree.step))) if kind is slice else tree
+
+
+def settled(tree: Any) -> Any:
+    """Put values in the place of lazy tensors, in the same lists and dictionaries."""
+    if isinstance(tree, list):
+        tree[:] = map(settled, tree)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            tree[key] = settled(value)
+    elif tree.__class__ is tuple:
+        return tuple(map(settled, tree))
+    elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return tree.__class__(*map(settled, tree))
+    elif tree.__class__ is Lazy:
+        return value_of(tree)
+    return tree
 
 
 class Site:
@@ -111,6 +129,7 @@ class Node:
     place = 0  # among the values
     need = 0  # bits of the outputs that are needed
     alive = 0  # bits of the outputs that somebody can still ask for
+    followed = False  # whether a neuron's next step goes on from it
     viewed = False  # whether others share its memory
     aux: Any = None
     previous: Any = None

@@ -22,7 +22,7 @@ from .._neurons.states import BEFORE, RESET
 from .._torch import recording
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, SurrogateFunction
 from . import schedule
-from .context import context, position, user_line
+from .context import context, entered, position, user_line
 from .functions import (
     BARRIERS,
     DROPOUTS,
@@ -73,13 +73,14 @@ _known: dict[Any, _Known | str] = {}
 
 def _trial(func: Any, name: str, args: Any, kwargs: Any, metas: Sequence[Meta]) -> _Known | str:
     """Run a function on zeros, once for each kind of call, to learn what it returns."""
-    zeros = [_zeros(*meta) for meta in metas]
+    with torch.inference_mode(False):
+        zeros = [_zeros(*meta) for meta in metas]
     site = Site(None, "call", name, None)
     site.func, site.args, site.kwargs = func, args, kwargs
     versions = [each._version for each in zeros]
     state = torch.get_rng_state()
     try:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             feed = iter(zeros)
             out = func(*rebuilt(args, feed), **rebuilt(kwargs, feed))
     except Exception as error:
@@ -603,6 +604,10 @@ class Recorder(TorchFunctionMode):
         single = node.site.container is None or kind == "neuron"
         return node._root is None and not node.viewed and kind not in ("leaf", "select") and single
 
+    def can_rebind(self, x: Any) -> bool:
+        """Tell whether a change of a tensor in place is the same as a new tensor in its place."""
+        return x.__class__ is Lazy and self.owns(x) and (_grad_is_on() or not x._node.grad)
+
     def rebind(self, x: Lazy, new: Lazy) -> None:
         """Let a tensor stand for another value."""
         node = x._node
@@ -614,12 +619,11 @@ class Recorder(TorchFunctionMode):
 
     def in_place(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Record an in-place function as one that is not, or run it after all before it."""
-        x = args[0] if args else None
+        x: Any = args[0] if args else None
         if (
-            x.__class__ is Lazy
+            self.can_rebind(x)
             and name in OUT_OF_PLACE
             and kwargs.get("out") is None
-            and self.owns(x)
             and not (x._node.grad and x._node.site.kind == "given")
         ):
             plain = getattr(Tensor, OUT_OF_PLACE[name])
@@ -654,7 +658,7 @@ class Recorder(TorchFunctionMode):
     def with_inplace(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Record a function with ``inplace=True``."""
         x, rest = args[0], {**kwargs, "inplace": False}
-        if x.__class__ is Lazy and self.owns(x):
+        if self.can_rebind(x):
             if name in DROPOUTS:
                 new = self.dropout(func, name, args, rest)
             else:
@@ -668,7 +672,7 @@ class Recorder(TorchFunctionMode):
     def set_item(self, func: Any, args: Any) -> None:
         """Record ``x[index] = value`` where it writes one step, or values by a mask."""
         x, index, value = args
-        if x.__class__ is Lazy and self.owns(x) and context() is not None:
+        if self.can_rebind(x) and context() is not None:
             shape, _, *kind = meta_of(x)
             place = (0, index) if type(index) is int else _lone_index(index, len(shape))
             if place and isinstance(value, Tensor):
@@ -712,13 +716,7 @@ class Recorder(TorchFunctionMode):
         if neuron not in self.scans:
             self.scans[neuron] = _scans(neuron)
         if not self.scans[neuron]:
-            if _random(neuron):
-                with torch._C.DisableTorchFunction():
-                    given = values_of(given)
-                    kept = neuron._snn_kept()
-                    kept.update({name: values_of(kept[name]) for name in kept})
-                    return neuron._snn_call(values_of(input_), *given)
-            return NotImplemented
+            return self.step_now(neuron, input_, given) if _random(neuron) else NotImplemented
         steps = self.neurons.get(neuron)
         if steps is not None:
             out = steps.next(input_, given)
@@ -744,6 +742,18 @@ class Recorder(TorchFunctionMode):
             except _Unknown:
                 return NotImplemented
             return steps.first(sources, old, meta_of(x), state_shape, under)
+
+    def step_now(self, neuron: SpikingNeuron, input_: Any, given: tuple[Any, ...]) -> Any:
+        """Take a step of a neuron that draws random numbers, whose order is kept."""
+        with torch._C.DisableTorchFunction():
+            input_, given = values_of((input_, given))
+            kept = neuron._snn_kept()
+            kept.update({name: values_of(state) for name, state in kept.items()})
+            self.running = True
+            try:
+                return neuron._snn_call(input_, *given)
+            finally:
+                self.running = False
 
     def changed(self, neuron: SpikingNeuron) -> None:
         """Let the recorded steps of a neuron run before an attribute of it changes."""
@@ -800,11 +810,12 @@ def _copy(node: Node) -> None:
     """Give the outputs of a node memory of their own."""
     values, apart = node.values, {}
     assert values is not None
-    for i in range(len(node.site.metas)):
-        if i in values.last and node.place == values.count - 1:
-            apart[i] = [values.last[i]]
-        elif values.has(i):
-            apart[i] = [node.value(i).clone()]
+    with torch.enable_grad():
+        for i in range(len(node.site.metas)):
+            if i in values.last and node.place == values.count - 1:
+                apart[i] = [values.last[i]]
+            elif values.has(i):
+                apart[i] = [node.value(i).clone()]
     node.values, node.place = Values(1, apart=apart), 0
 
 
@@ -822,10 +833,11 @@ def _view_again(node: Node) -> None:
     """Work out a view anew, from what is now the value of its input."""
     inputs = [source.value(i) for source, i in node.inputs]
     outs: tuple[Tensor, ...]
-    if node.site.kind == "select":
-        outs = (inputs[0].select(node.site.extra, node.aux),)
-    else:
-        outs = node.site.call(inputs)
+    with entered(node.site.context):
+        if node.site.kind == "select":
+            outs = (inputs[0].select(node.site.extra, node.aux),)
+        else:
+            outs = node.site.call(inputs)
     node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
 
 
@@ -1028,6 +1040,11 @@ class _Steps:
     def add(self, site: Site, sources: Any, old: Sequence[Tensor], previous: Any) -> Any:
         recorder, neuron = self.recorder, self.neuron
         grad = _grad_is_on() and (self.learns or any([node.grad for node, _ in sources]))
+        if previous is not None:
+            if previous.followed:  # two steps go on from one
+                previous = None
+            else:
+                previous.followed = True
         node = recorder.add(site, sources, grad, None, previous)
         outs = [recorder.handle(node, i) for i in range(len(site.metas))]
         spk, states = outs[0], tuple(outs[self.base :])

@@ -30,9 +30,9 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
     by_site: dict[Site, list[Node]] = {}
     for node in nodes:
         by_site.setdefault(node.site, []).append(node)
-    held = {node.site for node in nodes if node.alive}
     if wanted is None and sum(map(_adds, nodes)) > 3:
         by_site = _with_sums(nodes)
+    held = {node.site for node in nodes if node.alive}
     parts = components(by_site)
     chains: dict[Site, list[Site]] = {}
     inner: set[Site] = set()

@@ -18,6 +18,7 @@ from .._torch import (
     is_compiling,
     is_exported,
     is_recorded,
+    recording,
 )
 
 
@@ -248,7 +249,7 @@ class Stateful(nn.Module):
             shape = torch.Size((0,)) if is_recorded() else self._snn_shapes.get(name, (0,))
             state = self._snn_initial_state(name, *shape)
             if not is_recorded():
-                self._snn_kept()[name] = state  # what is written into it counts
+                self._snn_set_kept(name, state)  # what is written into it counts
         return state
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -264,8 +265,13 @@ class Stateful(nn.Module):
             super().__delattr__(name)
 
     def _snn_set(self, value: Tensor | None, name: str) -> None:
-        self._snn_kept()[name] = value
+        self._snn_set_kept(name, value)
         self.__dict__["_snn_by_hand"] = True
+
+    def _snn_set_kept(self, name: str, value: Tensor | None) -> None:
+        if (recorder := recording()) is not None:
+            recorder.touched.add(self)
+        self._snn_kept()[name] = value
 
     def _snn_kept(self) -> dict[str, Tensor | None]:
         """Return where the states are kept: while a checkpoint recomputes its part, in a copy of
