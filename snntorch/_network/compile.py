@@ -19,6 +19,7 @@ from .._engine import backends
 from .._torch import HOOKS, is_traced, recording
 from .context import BASES
 from .lazy import Lazy, settled, value_of
+from .plan import Plan
 from .record import Recorder, recorded
 
 _log = logging.getLogger("snntorch")
@@ -75,17 +76,38 @@ class Compiled:
         return out
 
     def record(
-        self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+        self, function: Callable[..., Any], args: Any, kwargs: Any, explain: bool = False
     ) -> tuple[Any, Recorder]:
         """Call a function, and return what it returns and the finished recording."""
-        modules = chain.from_iterable(m.modules() for m in args if isinstance(m, nn.Module))
+        networks = [each for each in args if isinstance(each, nn.Module)]
         out = None
+        recorder = Recorder(self.exact_random, self.backend)
+        if explain:
+            recorder.stages = []
+            for path, module in chain.from_iterable(net.named_modules() for net in networks):
+                for owned in (module, *module.parameters(recurse=False)):
+                    recorder.owners.setdefault(id(owned), (path, module))
         try:
-            with recorded(self.exact_random, self.backend) as recorder:
+            with recorded(recorder):
                 out = function(*args, **kwargs)
         finally:
+            modules = chain.from_iterable(net.modules() for net in networks)
             out = _leave(recorder, out, modules)
         return out, recorder
+
+    def explain(self, function: Callable[..., Any], args: Any) -> Plan:
+        """Call a function once, and tell how its operations were run."""
+        if reason := _refused():
+            raise RuntimeError(f"nothing can be recorded here: {reason}")
+        _, recorder = self.record(function, args, {}, explain=True)
+        plan = Plan(recorder.stages or ())
+        plan.flushes = tuple(
+            f"{count} times by {why}" + (f", {line[0]}:{line[1]}" if line else "")
+            for (why, line), count in recorder.flushes.items()
+        )
+        tally = self.tallies.get(_kind_of_call(args, {}))
+        plan.plain = tally.plain if tally else None
+        return plan
 
     def judge(self, tally: _Tally, recorder: Recorder) -> None:
         """Count whether recording was worth it; after two times that it was not, give up."""
@@ -240,10 +262,9 @@ def lazy(*, exact_random: bool = True, backend: str | None = None) -> Iterator[N
     if _refused():
         yield
         return
-    current = None
+    recorder = Recorder(exact_random, backend)
     try:
-        with recorded(exact_random, backend) as current:
+        with recorded(recorder):
             yield
     finally:
-        if current is not None:
-            _leave(current, None)
+        _leave(recorder, None)

@@ -408,7 +408,7 @@ def fold(call: Call) -> list[Tensor] | None:
     if out is None or len(out) != len(site.metas):
         return None
     for each, (shape, _, dtype, _) in zip(out, site.metas, strict=True):
-        if each.dtype != dtype or each.shape[1:] != shape or len(each) != call.count:
+        if each.dtype != dtype or each.shape != (call.count, *shape):
             return None
     return list(out)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from .._checks import check_net
@@ -39,3 +41,24 @@ def restore(kept: States) -> None:
     """Restore the states that :func:`states_of` returned."""
     for module, states in kept:
         module._snn_kept().update(states)
+
+
+@contextmanager
+def undisturbed(net: nn.Module) -> Iterator[None]:
+    """Restore states, buffers and random numbers afterwards."""
+    states = states_of(net)
+    buffers = [
+        (part._buffers, name, buffer, buffer.clone())
+        for part in net.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+    devices = {each.device for each in net.parameters() if each.is_cuda}
+    try:
+        with torch.random.fork_rng(sorted(devices, key=str)):
+            yield
+    finally:
+        with torch.no_grad():
+            for owner, name, buffer, before in buffers:
+                owner[name] = buffer.copy_(before)
+        restore(states)

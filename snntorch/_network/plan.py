@@ -19,13 +19,29 @@ from .rules import Stage, decide, takes_sequences
 
 
 class Plan(tuple[Stage, ...]):
-    """What :func:`unroll` does with a network: one :class:`Stage` for each layer; a table when
-    printed."""
+    """How a network is run: one :class:`Stage` for each layer, or for each operation of a compiled
+    network; a table when printed."""
+
+    flushes: tuple[str, ...] = ()
+    """Where a compiled network had to work out values before its end."""
+    plain: str | None = None
+    """Why a compiled network runs as it is from now on; None if it does not."""
 
     def __str__(self) -> str:
-        rows = [("layer", "class", "how", "backend", "why not faster")]
-        rows += [(s.path, s.name, s.how, s.backend or "", s.reason or "") for s in self]
-        return table(rows)
+        rows: list[tuple[str, ...]]
+        if any(stage.line for stage in self):
+            rows = [("layer", "operation", "line", "how", "steps", "backend", "why not faster")]
+            rows += [
+                (s.path, s.name, s.line or "", s.how, str(s.steps), s.backend or "", s.reason or "")
+                for s in self
+            ]
+        else:
+            rows = [("layer", "class", "how", "backend", "why not faster")]
+            rows += [(s.path, s.name, s.how, s.backend or "", s.reason or "") for s in self]
+        notes = [f"Values were asked for: {each}" for each in self.flushes]
+        if self.plain:
+            notes.append(f"It runs as it is from now on: {self.plain}")
+        return "\n".join([table(rows), *notes])
 
     __repr__ = __str__
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules._functions import BackwardHookFunction
 from torch.overrides import TorchFunctionMode
 
 from .._engine import memory
@@ -49,7 +52,7 @@ from .lazy import (
     value_of,
     values_of,
 )
-from .rules import why_neuron_stepped
+from .rules import Stage, why_neuron_stepped
 
 _ATOMS = {
     *(int, bool, str, type(None), type(Ellipsis), complex),
@@ -138,7 +141,8 @@ class Recorder(TorchFunctionMode):
         self.scans: dict[SpikingNeuron, bool] = {}
         self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
         self.runs = 0  # calls that were made
-        self.ran: list[tuple[Site, str, int, str | None]] = []  # for explain
+        self.stages: list[Stage] | None = None  # how sites were run, if somebody wants to know
+        self.owners: dict[int, tuple[str, nn.Module]] = {}  # of parameters, and neurons themselves
         self.running = False
         self.touched: set[SpikingNeuron] = set()  # whose states may be lazy
 
@@ -762,6 +766,28 @@ class Recorder(TorchFunctionMode):
             self.scans.pop(neuron)
             self.neurons.pop(neuron, None)
 
+    def tell(
+        self,
+        site: Site,
+        how: str,
+        steps: int,
+        reason: str | None = None,
+        backend: str | None = None,
+    ) -> None:
+        """Note how a site was run."""
+        if self.stages is None or site.kind == "given":
+            return
+        sources = [site.func] if site.kind == "neuron" else []
+        for each in site.edges:
+            if each.kind == "leaf" and len(each.nodes) == 1:
+                sources += [each.nodes[0].value(0)]
+        known = [self.owners[id(each)] for each in sources if id(each) in self.owners]
+        path, module = known[0] if known else ("", None)
+        line = None if site.line is None else f"{os.path.basename(site.line[0])}:{site.line[1]}"
+        self.stages.append(
+            Stage(path, module, how, reason, backend, function=site.name, line=line, steps=steps)
+        )
+
     # Results -----------------------------------------------------------------------------------
 
     def settle(self, wanted: Sequence[Node] | None) -> None:
@@ -1085,33 +1111,36 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         _applied[cls] = func
     with torch._C.DisableTorchFunction():
         try:
+            if cls is BackwardHookFunction:
+                raise _Unknown("hooks on the backward pass of a module")
             return current.record(func, args, kwargs)
         except _Unknown as reason:
             return current.on_values(func, cls.__name__, args, kwargs, str(reason))
 
 
-_recordings = 0
+_recordings, _lock = 0, Lock()
 
 
 @contextmanager
-def recorded(exact_random: bool = True, backend: str | None = None) -> Iterator[Recorder]:
+def recorded(recorder: Recorder) -> Iterator[None]:
     """Record what is done inside; at the end work out all that is alive."""
     global _recordings
-    current = Recorder(exact_random, backend)
     collecting = gc.isenabled()
     gc.disable()  # it would go through the whole recording again and again
-    _recordings += 1
-    if _recordings == 1:
-        _single.apply = classmethod(_apply)
+    with _lock:
+        _recordings += 1
+        if _recordings == 1:
+            _single.apply = classmethod(_apply)
     try:
         try:
-            with current:
-                yield current
+            with recorder:
+                yield
         finally:
-            current.close()
+            recorder.close()
     finally:
-        _recordings -= 1
-        if not _recordings:
-            del _single.apply
+        with _lock:
+            _recordings -= 1
+            if not _recordings:
+                del _single.apply
         if collecting:
             gc.enable()

@@ -102,15 +102,16 @@ def takes_sequences(layer: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class Stage:
-    """What :func:`unroll` does with one layer."""
+    """How one layer, or one operation in the code of a compiled network, is run."""
 
     path: str
     """Path of the layer, such as ``"2"`` or ``"block.1"``; ``""`` is the whole network."""
-    module: nn.Module
-    """The layer."""
+    module: Any
+    """The layer; None for an operation without parameters."""
     how: str
     """``"hoist"``, ``"fold"``, ``"scan"``, ``"whole"``, ``"step"``, or ``"loop"`` for the whole
-    network."""
+    network; of an operation, also ``"once"``, or ``"cycle"`` if it goes back to itself over
+    time."""
     reason: str | None = None
     """Why it does not run faster; None if nothing is faster."""
     backend: str | None = None
@@ -119,11 +120,17 @@ class Stage:
     """Whether the layer may draw random numbers step by step, alternating with others."""
     rule: Rule | None = field(default=None, repr=False)
     """How the layer handles time, if it has no states and that is known."""
+    function: str = ""
+    """The operation, in a compiled network."""
+    line: str | None = None
+    """The line of code that it stands in."""
+    steps: int | None = None
+    """How many times it was recorded."""
 
     @property
     def name(self) -> str:
-        """The layer's class."""
-        return class_of(self.module).__name__
+        """The operation, or the layer's class."""
+        return self.function or class_of(self.module).__name__
 
     def __str__(self) -> str:
         return f"{self.path} ({self.name})" if self.path else self.name

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from .._engine import backends
 from .._torch import is_compiling, is_traced, sizes
+from .compile import Compiled
 from .pieces import PIECE, in_pieces
 from .plan import Plan
 from .pooling import max_pool, pays, window_of
@@ -115,13 +117,32 @@ def _step(stages: Sequence[Stage], signal: Signal, backend: str | None) -> Signa
     return signal.then(torch.stack(out) if alike else out)
 
 
+_loops: WeakKeyDictionary[nn.Module, Compiled] = WeakKeyDictionary()
+
+
+def _loop(stages: Sequence[Stage], signal: Signal, backend: str | None) -> Signal:
+    """Call a network at each time step, and work out layer by layer what it does."""
+    net = stages[0].module
+    if is_compiling():
+        return _step(stages, signal, backend)
+    compiled = _loops.get(net)
+    if compiled is None or compiled.backend != backend:
+        compiled = _loops[net] = Compiled(type(net).__name__, True, backend)
+
+    def step(net: nn.Module, x: Any, num_steps: int, static: bool) -> Any:
+        return _step(stages, signal, backend).result()
+
+    value = compiled.run(step, (net, signal.value, signal.num_steps, signal.static), {})
+    return signal.then(value)
+
+
 _RUN: dict[str, Callable[[Sequence[Stage], Signal, str | None], Signal]] = {
     "hoist": _hoist,
     "fold": _fold,
     "scan": _scan,
     "whole": _whole,
     "step": _step,
-    "loop": _step,
+    "loop": _loop,
 }
 
 

@@ -393,33 +393,33 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
     if kind in ("stack", "write", "sum"):
         for node in nodes:
             _single(recorder, node)
-        recorder.ran.append((site, "once", len(nodes), None))
+        recorder.tell(site, "once", len(nodes))
         return
     if len(nodes) == 1:
         _single(recorder, nodes[0])
-        recorder.ran.append((site, "once", 1, None))
+        recorder.tell(site, "once", 1)
         return
     if kind == "select":
         recorder.runs += 1
         _put(nodes, Values(len(nodes), stacks={0: _slices(site, nodes)}))
-        recorder.ran.append((site, "view", len(nodes), None))
-        return
-    if kind == "call" and all(_same(nodes, j) for j in range(len(nodes[0].inputs))):
-        values = Values(1, one=_compute(recorder, nodes[0]))
-        for node in nodes:
-            node.values = values
-        recorder.ran.append((site, "hoist", len(nodes), None))
+        recorder.tell(site, "fold", len(nodes))
         return
     reason = None
     if kind in ("call", "random"):
         inputs = [collect([node.inputs[j] for node in nodes]) for j in range(len(nodes[0].inputs))]
+        if kind == "call" and all(alike for alike, _ in inputs):
+            values = Values(1, one=_compute(recorder, nodes[0]))
+            for node in nodes:
+                node.values = values
+            recorder.tell(site, "hoist", len(nodes))
+            return
         if kind == "random" and inputs[0][0]:
             inputs[0] = False, inputs[0][1].expand(len(nodes), *inputs[0][1].shape)
-        outs = None if not inputs else fold(Call(site, inputs, len(nodes)))
+        outs = fold(Call(site, inputs, len(nodes)))
         if outs is not None:
             recorder.runs += 1
             _put(nodes, Values(len(nodes), stacks=dict(enumerate(outs))))
-            recorder.ran.append((site, "fold", len(nodes), None))
+            recorder.tell(site, "fold", len(nodes))
             return
         reason = "not known to be the same over all steps at once"
     elif kind in ("effect", "step"):
@@ -427,7 +427,7 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
     steps = [_compute(recorder, node) for node in nodes]
     apart = {i: [step[i] for step in steps] for i in range(len(site.metas))}
     _put(nodes, Values(len(nodes), apart=apart))
-    recorder.ran.append((site, "step", len(nodes), reason))
+    recorder.tell(site, "step", len(nodes), reason)
 
 
 def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]]) -> None:
@@ -440,7 +440,7 @@ def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]])
                 _say_where(error, node.site)
                 raise
     for site in part:
-        recorder.ran.append((site, "cycle", len(by_site[site]), "goes back to itself"))
+        recorder.tell(site, "cycle", len(by_site[site]), "goes back to itself")
 
 
 def _single(recorder: Any, node: Node) -> None:
@@ -481,7 +481,7 @@ def _scan(recorder: Any, site: Site, nodes: Sequence[Node]) -> None:
     """Run a neuron over successive steps on a backend."""
     if len(nodes) == 1:
         _single(recorder, nodes[0])
-        recorder.ran.append((site, "once", 1, None))
+        recorder.tell(site, "once", 1)
         return
     neuron, first = site.func, nodes[0]
     static, x = collect([node.inputs[0] for node in nodes])
@@ -503,7 +503,7 @@ def _scan(recorder: Any, site: Site, nodes: Sequence[Node]) -> None:
     if own:
         last[0] = solution.states[0]
     _put(nodes, Values(count, stacks=stacks, last=last))
-    recorder.ran.append((site, "scan", count, reason if reason else None))
+    recorder.tell(site, "scan", count, reason, name)
 
 
 def _slices(site: Site, nodes: Sequence[Node]) -> Tensor:
@@ -626,7 +626,7 @@ def _in_pieces(recorder: Any, chain: Sequence[Site], by_site: dict[Site, list[No
     recorder.runs += len(chain)
     _put(by_site[chain[-1]], Values(len(nodes), stacks={0: out}))
     for site in chain:
-        recorder.ran.append((site, "fold", len(nodes), None))
+        recorder.tell(site, "fold", len(nodes))
 
 
 class _NotFolded(Exception):

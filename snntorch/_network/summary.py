@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from .._neurons.recurrent import RecurrentLIF
 from .._neurons.slstm import SLSTM
 from .._neurons.stateleaky import StateLeaky
 from .._table import table
-from .graph import restore, states_of
+from .graph import undisturbed
 from .rules import takes_sequences
 from .signal import Signal
 from .unroll import Unroll
@@ -152,25 +151,6 @@ def _gives_spikes(layer: Any) -> bool:
 
 def _one_to_one(layer: nn.Module) -> bool:
     return isinstance(layer, RecurrentLIF) and not layer.all_to_all
-
-
-@contextmanager
-def _undisturbed(net: nn.Module, x: Tensor) -> Iterator[None]:
-    """Restore states, buffers and random numbers afterwards."""
-    states = states_of(net)
-    buffers = [
-        (part._buffers, name, buffer, buffer.clone())
-        for part in net.modules()
-        for name, buffer in part._buffers.items()
-        if buffer is not None
-    ]
-    try:
-        with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
-            yield
-    finally:
-        for owner, name, buffer, before in buffers:
-            owner[name] = buffer.copy_(before)
-        restore(states)
 
 
 # The table -------------------------------------------------------------------------------------
@@ -427,7 +407,7 @@ def summary(net: nn.Module, x: Tensor, num_steps: int | None = None) -> Summary:
         hook = _watch(records[path], over_time)
         handles.append(layer.register_forward_hook(hook, with_kwargs=True))
     try:
-        with _undisturbed(net, x):
+        with undisturbed(net), torch.no_grad():
             utils.reset(net)
             for step in range(1 if at_once else steps):
                 net(x if at_once or num_steps is not None else x[step])

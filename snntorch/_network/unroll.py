@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from .._engine import backends
 from .._neurons.sequence import WholeSequence
-from .graph import restore, states_of
+from .graph import restore, states_of, undisturbed
 from .plan import Plan, make_plan
 from .rules import Stage
 from .run import run
@@ -92,6 +92,8 @@ def explain(
     :raises TypeError: as :func:`unroll`
     :raises ValueError: as :func:`unroll`
     """
+    if (compiled := getattr(net, "_snn_compiled", None)) is not None:
+        return _explain_compiled(compiled, net, x, num_steps)
     signal = Signal.of(x, num_steps)
     kept = states_of(net)
     plan = make_plan(net, signal.static)
@@ -117,6 +119,20 @@ def explain(
     finally:
         restore(kept)
     return Plan(stages)
+
+
+def _explain_compiled(compiled: Any, net: Any, x: Any, num_steps: int | None) -> Plan:
+    if num_steps is not None:
+        raise TypeError(
+            f"num_steps={num_steps} with a compiled network, which loops over time itself; pass "
+            "what it takes, several arguments as a tuple"
+        )
+    args = x if isinstance(x, tuple) else (x,)
+    if not isinstance(net, nn.Module):
+        return compiled.explain(net.__wrapped__, args)
+    plain: Any = type(net)
+    with undisturbed(net):
+        return compiled.explain(plain._snn_plain.forward, (net, *args))
 
 
 def _without_traces(stage: Stage, x: Any, num_steps: int) -> Any:
