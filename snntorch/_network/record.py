@@ -1096,8 +1096,11 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     """Record a function of autograd, which no mode sees."""
     current = recording()
     plain = super(_single, cls).apply
-    if current is None or current.running or not _lazies((args, kwargs)):
+    if current is None or current.running:
         return plain(*args, **kwargs)
+    if not _lazies((args, kwargs)):
+        with torch._C.DisableTorchFunction():  # its forward is not to be recorded
+            return plain(*args, **kwargs)
     func = _applied.get(cls)
     if func is None:
         if issubclass(cls, SurrogateFunction) and cls._has_slope and cls._by_slope:
@@ -1111,8 +1114,8 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         _applied[cls] = func
     with torch._C.DisableTorchFunction():
         try:
-            if cls is BackwardHookFunction:
-                raise _Unknown("hooks on the backward pass of a module")
+            if cls is BackwardHookFunction or any(map(callable, args)):
+                raise _Unknown("is more than a function of tensors")
             return current.record(func, args, kwargs)
         except _Unknown as reason:
             return current.on_values(func, cls.__name__, args, kwargs, str(reason))
