@@ -94,8 +94,9 @@ class Site:
     """An operation in one place of a network, whose nodes are its runs at successive steps."""
 
     __slots__ = (
-        "aliases", "args", "container", "context", "edges", "extra", "fixed", "func", "kind",
-        "kwargs", "line", "low", "metas", "name", "nodes", "on_stack", "order", "recorder", "ring",
+        "aliases", "args", "container", "context", "differentiable", "edges", "extra", "fixed",
+        "func", "kind", "kwargs", "line", "low", "metas", "name", "nodes", "on_stack", "order",
+        "recorder", "ring",
     )  # fmt: skip
 
     def __init__(self, recorder: Any, kind: str, name: str, context: Any) -> None:
@@ -108,6 +109,7 @@ class Site:
         self.metas: list[Meta] = []
         self.container: Any = None  # what several outputs come in
         self.aliases = -1  # the input whose memory the output shares
+        self.differentiable = True
         self.fixed = False  # whether it goes back to nothing but given tensors
         self.ring = False  # whether a node takes an output of another one
         self.extra: Any = None

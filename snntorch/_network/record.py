@@ -308,7 +308,7 @@ class Recorder(TorchFunctionMode):
         if site.kind == "same":
             return args[0]
         grad = False
-        if _grad_is_on() and site.name != "detach":
+        if site.differentiable and _grad_is_on():
             for node, _ in inputs:
                 if node.grad:
                     grad = True
@@ -347,6 +347,10 @@ class Recorder(TorchFunctionMode):
         site = self.sites[key] = Site(self, kind, name, under)
         site.func, (site.args, site.kwargs) = func, slots
         site.metas, site.container, site.aliases = metas, container, aliases
+        kinds = [each[2] for each in metas]
+        site.differentiable = name != "detach" and any(
+            kind.is_floating_point or kind.is_complex for kind in kinds
+        )
         site.edges, site.line = set(sources), user_line()
         site.extra = sources
         site.fixed = kind == "call" and all(each.fixed for each in sources)
@@ -592,6 +596,8 @@ class Recorder(TorchFunctionMode):
             if root is not node and (root in alive or root.site.kind == "leaf"):
                 continue
             several = values.count > 1 or id(values) in seen
+            if root is not node and root.values is not None:
+                several = several or root.values.count > 1 or root.values.one is not None
             seen.add(id(values))
             if several and node.site.kind != "leaf":
                 _copy(node)
