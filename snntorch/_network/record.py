@@ -588,22 +588,25 @@ class Recorder(TorchFunctionMode):
     def separate(self) -> None:
         """Let values that somebody can still ask for share no memory, where those of the plain
         code do not."""
-        alive = set(self.alive)
+        views = Counter(node.root for node in self.alive)
+        alive = {*self.alive, *(root for root, count in views.items() if count > 1)}
         seen = set[int]()
-        for node in self.alive:
+        again = []
+        for node in sorted(alive, key=lambda node: node.number):
             values, root = node.values, node.root
-            assert values is not None
+            if node.site.kind == "leaf" or values is None:
+                continue
             if root is not node and (root in alive or root.site.kind == "leaf"):
+                again.append(node)
                 continue
             several = values.count > 1 or id(values) in seen
             if root is not node and root.values is not None:
                 several = several or root.values.count > 1 or root.values.one is not None
             seen.add(id(values))
-            if several and node.site.kind != "leaf":
+            if several:
                 _copy(node)
-        for node in self.alive:
-            if node.root is not node and (node.root in alive or node.root.site.kind == "leaf"):
-                _view_again(node)
+        for node in again:
+            _view_again(node)
 
     # In place ----------------------------------------------------------------------------------
 
