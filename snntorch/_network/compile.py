@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.utils._device import DeviceContext
 
 from .._engine import backends
 from .._torch import HOOKS, is_traced, recording
@@ -35,6 +36,9 @@ def _refused() -> str | None:
         return "it is part of a recording"
     if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
         return "there are hooks on saved tensors"
+    for place in range(torch._C._len_torch_function_stack()):
+        if type(torch._C._get_function_stack_at(place)) is not DeviceContext:
+            return "another mode sees each function"
     if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
         return "there are hooks on all modules"
     if torch.is_anomaly_enabled():

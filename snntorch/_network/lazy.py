@@ -132,6 +132,7 @@ class Node:
     need = 0  # bits of the outputs that are needed
     alive = 0  # bits of the outputs that somebody can still ask for
     followed = False  # whether a neuron's next step goes on from it
+    own = False  # whether it has memory that nodes share only if the plain code's results do
     viewed = False  # whether others share its memory
     aux: Any = None
     previous: Any = None

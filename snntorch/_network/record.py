@@ -323,7 +323,9 @@ class Recorder(TorchFunctionMode):
     ) -> Site:
         """Return the site of a call that none has the key of yet."""
         name = name_of(func)
-        shapes = tuple(tuple(each.metas) if each.__class__ is Site else each for each in key)
+        shapes: Any = tuple(tuple(each.metas) if each.__class__ is Site else each for each in key)
+        if not inputs:
+            shapes = shapes, torch.get_default_dtype()
         known = _known.get(shapes)
         slots = template(args), template(kwargs or {})
         if known is None:
@@ -563,10 +565,10 @@ class Recorder(TorchFunctionMode):
         """Give a value, and the views of it, memory that no other value has, before somebody
         changes it."""
         root = lazy._node.root
-        if root.site.kind != "leaf":
+        if root.site.kind != "leaf" and not root.own:
             _copy(root)
         for node in self.done:
-            if node.root is root:
+            if node.root is root and not node.own:
                 _view_again(node)
 
     def hooked(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -594,7 +596,7 @@ class Recorder(TorchFunctionMode):
         again = []
         for node in sorted(alive, key=lambda node: node.number):
             values, root = node.values, node.root
-            if node.site.kind == "leaf" or values is None:
+            if node.site.kind == "leaf" or values is None or node.own:
                 continue
             if root is not node and (root in alive or root.site.kind == "leaf"):
                 again.append(node)
@@ -805,8 +807,7 @@ class Recorder(TorchFunctionMode):
             raise RuntimeError("a lazy tensor was asked for its value while values are worked out")
         self.running = True
         try:
-            with torch._C.DisableTorchFunction():
-                schedule.settle(self, wanted)
+            schedule.settle(self, wanted)
         finally:
             self.running = False
 
@@ -851,7 +852,7 @@ def _copy(node: Node) -> None:
                 apart[i] = [values.last[i]]
             elif values.has(i):
                 apart[i] = [node.value(i).clone()]
-    node.values, node.place = Values(1, apart=apart), 0
+    node.values, node.place, node.own = Values(1, apart=apart), 0, True
 
 
 def _isolate(node: Node) -> None:
@@ -874,6 +875,7 @@ def _view_again(node: Node) -> None:
         else:
             outs = node.site.call(inputs)
     node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
+    node.own = True
 
 
 def _keep_grad(value: Tensor, place: int, grad: Tensor) -> None:
