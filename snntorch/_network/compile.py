@@ -86,11 +86,9 @@ class Compiled:
         networks = [each for each in args if isinstance(each, nn.Module)]
         out = None
         recorder = Recorder(self.exact_random, self.backend)
+        recorder.networks = networks
         if explain:
             recorder.stages = []
-            for path, module in chain.from_iterable(net.named_modules() for net in networks):
-                for owned in (module, *module.parameters(recurse=False)):
-                    recorder.owners.setdefault(id(owned), (path, module))
         try:
             with recorded(recorder):
                 out = function(*args, **kwargs)
@@ -214,6 +212,7 @@ def _compiled_module(net: nn.Module, exact_random: bool, backend: str | None) ->
     cls = type(net)
     compiled = Compiled(cls.__name__, exact_random, backend)
 
+    @functools.wraps(cls.forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         return compiled.run(cls.forward, (self, *args), kwargs)
 

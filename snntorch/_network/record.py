@@ -142,7 +142,8 @@ class Recorder(TorchFunctionMode):
         self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
         self.runs = 0  # calls that were made
         self.stages: list[Stage] | None = None  # how sites were run, if somebody wants to know
-        self.owners: dict[int, tuple[str, nn.Module]] = {}  # of parameters, and neurons themselves
+        self.networks: list[nn.Module] = []  # whose code is recorded
+        self.before: dict[SpikingNeuron, dict[str, Any]] = {}  # states before the recording
         self.running = False
         self.touched: set[SpikingNeuron] = set()  # whose states may be lazy
 
@@ -727,7 +728,9 @@ class Recorder(TorchFunctionMode):
         """Record a step of a neuron; return NotImplemented if its operations are to be recorded."""
         if self.running:
             return NotImplemented
-        self.touched.add(neuron)
+        if neuron not in self.before:
+            self.touched.add(neuron)
+            self.before[neuron] = dict(neuron._snn_kept())
         if neuron not in self.scans:
             self.scans[neuron] = _scans(neuron)
         if not self.scans[neuron]:
@@ -764,11 +767,8 @@ class Recorder(TorchFunctionMode):
             input_, given = values_of((input_, given))
             kept = neuron._snn_kept()
             kept.update({name: values_of(state) for name, state in kept.items()})
-            self.running = True
-            try:
+            with self.paused():
                 return neuron._snn_call(input_, *given)
-            finally:
-                self.running = False
 
     def changed(self, neuron: SpikingNeuron) -> None:
         """Let the recorded steps of a neuron run before an attribute of it changes."""
@@ -788,28 +788,46 @@ class Recorder(TorchFunctionMode):
         """Note how a site was run."""
         if self.stages is None or site.kind == "given":
             return
-        sources = [site.func] if site.kind == "neuron" else []
-        for each in site.edges:
-            if each.kind == "leaf" and len(each.nodes) == 1:
-                sources += [each.nodes[0].value(0)]
-        known = [self.owners[id(each)] for each in sources if id(each) in self.owners]
-        path, module = known[0] if known else ("", None)
+        path, module = self.layer_of(site)
         line = None if site.line is None else f"{os.path.basename(site.line[0])}:{site.line[1]}"
         self.stages.append(
             Stage(path, module, how, reason, backend, function=site.name, line=line, steps=steps)
         )
 
+    def layer_of(self, site: Site) -> tuple[str, nn.Module | None]:
+        """Return the path of the layer that a site belongs to, and the layer, if that is known."""
+        sources = [site.func] if site.kind == "neuron" else []
+        for each in site.edges:
+            if each.kind == "leaf" and len(each.nodes) == 1:
+                sources += [each.nodes[0].value(0)]
+        wanted = set(map(id, sources))
+        for net in self.networks if wanted else ():
+            for path, module in net.named_modules():
+                if wanted & {id(module), *map(id, module._parameters.values())}:
+                    return path, module
+        return "", None
+
     # Results -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Run what is called inside, without recording it."""
+        before, self.running = self.running, True
+        try:
+            yield
+        finally:
+            self.running = before
 
     def settle(self, wanted: Sequence[Node] | None) -> None:
         """Work out some nodes, or all that somebody can still ask for."""
         if self.running:
             raise RuntimeError("a lazy tensor was asked for its value while values are worked out")
-        self.running = True
-        try:
-            schedule.settle(self, wanted)
-        finally:
-            self.running = False
+        with self.paused():
+            try:
+                schedule.settle(self, wanted)
+            except Exception:
+                schedule.step_through(self)  # as in the plain code, up to the error
+                raise
 
     def close(self) -> None:
         """Work out all that is alive, and leave values behind."""
@@ -840,6 +858,7 @@ class Recorder(TorchFunctionMode):
         self.pending, self.effects, self.done, self.kept, self.loose = [], [], [], [], []
         self.alive, self.earlier = [], []
         self.copies.clear()
+        self.before.clear()
 
 
 def _copy(node: Node) -> None:
@@ -1110,7 +1129,7 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     if current is None or current.running:
         return plain(*args, **kwargs)
     if not _lazies((args, kwargs)):
-        with torch._C.DisableTorchFunction():  # its forward is not to be recorded
+        with current.paused():  # its forward is not to be recorded
             return plain(*args, **kwargs)
     func = _applied.get(cls)
     if func is None:

@@ -53,7 +53,7 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
                 else:
                     _cycle(recorder, part, by_site)
         except Exception as error:
-            _say_where(error, site)
+            _say_where(recorder, error, site)
             raise
         for done in last.get(at, ()):
             _let_go(done, by_site[done], held)
@@ -74,12 +74,39 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
         recorder.done += [node for node in nodes if node._root is not None]
 
 
-def _say_where(error: Exception, site: Site) -> None:
+def step_through(recorder: Any) -> None:
+    """Work out what is left node by node, in the order of the user's code, up to the first error;
+    leave neurons with the states that they had then."""
+    for node in sorted(recorder.pending, key=lambda node: node.number):
+        if node.values is not None:
+            continue
+        try:
+            with entered(node.site.context):
+                _single(recorder, node)
+        except Exception as error:
+            _say_where(recorder, error, node.site)
+            newest = {}
+            for site in (*recorder.sites.values(), *recorder.loose):
+                for each in site.nodes if site.kind == "neuron" else ():
+                    if each.number < node.number and each.values is not None:
+                        last = newest.get(site.func)
+                        newest[site.func] = max(last or each, each, key=lambda each: each.number)
+            for neuron, kept in recorder.before.items():
+                states = kept
+                if (last := newest.get(neuron)) is not None:
+                    names, own = neuron._snn_state_names, neuron._snn_model.recurrent
+                    states = {name: last.value(i + 1 - own) for i, name in enumerate(names)}
+                neuron._snn_kept().update(states)
+            raise
+
+
+def _say_where(recorder: Any, error: Exception, site: Site) -> None:
     """Add to an error which operation it came from, and the line of the user's code."""
     if getattr(error, "_snn_told", False):
         return
     line = "" if site.line is None else f", recorded at {site.line[0]}:{site.line[1]}"
-    text = f"in {site.name}{line}"
+    path, _ = recorder.layer_of(site)
+    text = f"in {site.name}{' of layer ' + path if path else ''}{line}"
     if hasattr(error, "add_note"):
         error.add_note(text)
     elif error.args and isinstance(error.args[0], str):
@@ -437,7 +464,7 @@ def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]])
             try:
                 _single(recorder, node)
             except Exception as error:
-                _say_where(error, node.site)
+                _say_where(recorder, error, node.site)
                 raise
     for site in part:
         recorder.tell(site, "cycle", len(by_site[site]), "goes back to itself")
