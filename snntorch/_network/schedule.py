@@ -85,7 +85,7 @@ def step_through(recorder: Any) -> None:
                 _single(recorder, node)
         except Exception as error:
             _say_where(recorder, error, node.site)
-            newest = {}
+            newest: dict[Any, Node] = {}
             for site in (*recorder.sites.values(), *recorder.loose):
                 for each in site.nodes if site.kind == "neuron" else ():
                     if each.number < node.number and each.values is not None:
