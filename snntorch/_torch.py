@@ -49,7 +49,9 @@ def recording() -> Any:
     """Return the mode that records the operations of this thread for snn.compile, or None."""
     if is_compiling():
         return None
-    for place in reversed(range(_modes())):
+    place = _modes()
+    while place:
+        place -= 1
         mode = _mode_at(place)
         if hasattr(mode, "neuron"):
             return mode

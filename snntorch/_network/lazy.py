@@ -29,6 +29,8 @@ class Lazy(Tensor):
     """A tensor that stands for an output of a node: shape, type and device are known, its value is
     worked out when somebody asks for it."""
 
+    __slots__ = ("_index", "_node")
+
     _node: Node
     _index: int
 

@@ -285,19 +285,18 @@ class Recorder(TorchFunctionMode):
             raise _Unknown("runs under hooks on saved tensors")
         atoms: list[Any] = [func, under, kind]
         inputs: list[tuple[Node, int]] = []
-        leaves, guarded = self.leaves, self.copies or self.written
+        leaves = self.leaves if not (self.copies or self.written) else {}
         for each in args:
             # As flatten, for what most arguments are.
-            cls = each.__class__
-            if cls is Lazy:
-                node = each._node
-                inputs.append((node, each._index))
-                atoms += node.site, each._index
-            elif cls in _ATOMS:
-                atoms += cls, each
-            elif cls in PLAIN and not guarded and (node := leaves.get(id(each))) is not None:
-                inputs.append((node, 0))
-                atoms += node.site, 0
+            if each.__class__ is Lazy:
+                node, index = each._node, each._index
+                inputs.append((node, index))
+                atoms.append(node.site)
+                atoms.append(index)
+            elif (known := leaves.get(id(each))) is not None:
+                inputs.append((known, 0))
+                atoms.append(known.site)
+                atoms.append(0)
             else:
                 self.flatten(each, atoms, inputs)
         if kwargs:
@@ -728,6 +727,11 @@ class Recorder(TorchFunctionMode):
         """Record a step of a neuron; return NotImplemented if its operations are to be recorded."""
         if self.running:
             return NotImplemented
+        steps = self.neurons.get(neuron)
+        if steps is not None:
+            out = steps.next(input_, given)
+            if out is not None:
+                return out
         if neuron not in self.before:
             self.touched.add(neuron)
             self.before[neuron] = dict(neuron._snn_kept())
@@ -735,11 +739,6 @@ class Recorder(TorchFunctionMode):
             self.scans[neuron] = _scans(neuron)
         if not self.scans[neuron]:
             return self.step_now(neuron, input_, given) if _random(neuron) else NotImplemented
-        steps = self.neurons.get(neuron)
-        if steps is not None:
-            out = steps.next(input_, given)
-            if out is not None:
-                return out
         under = context()
         if under is None:
             return NotImplemented
