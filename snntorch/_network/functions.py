@@ -126,6 +126,19 @@ def draws(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     return False
 
 
+# Functions that treat each sample of a batch alike: time is taken into the batch. The number of
+# dimensions with a batch, for those that also take a sample without one; else 0.
+ROWS = {
+    **{f"{name}{d}d": 2 + d for d in (1, 2, 3) for name in _words("conv conv_transpose")},
+    **{f"{name}_pool{d}d": 2 + d for d in (1, 2, 3) for name in _words("avg max adaptive_avg")},
+    **{f"{name}_pool{d}d": 2 + d for d in (1, 2, 3) for name in _words("adaptive_max lp")},
+    **{f"dropout{d}d": 2 + d for d in (1, 2, 3)},
+    **dict.fromkeys(_words("pixel_shuffle pixel_unshuffle"), 4),
+    **dict.fromkeys(_words("dropout batch_norm group_norm instance_norm interpolate upsample"), 0),
+    "prelu": 0,
+}
+
+
 # Running a function over all steps at once -------------------------------------------------------
 
 
@@ -364,14 +377,9 @@ def _table() -> dict[str, Fold]:
     )
     enter(_last, "linear layer_norm rms_norm embedding")
     enter(_matmul, "matmul __matmul__")
-    enter(_rows(3), "conv1d conv_transpose1d avg_pool1d max_pool1d adaptive_avg_pool1d dropout1d")
-    enter(_rows(3), "adaptive_max_pool1d lp_pool1d")
-    enter(_rows(4), "conv2d conv_transpose2d avg_pool2d adaptive_avg_pool2d dropout2d lp_pool2d")
-    enter(_rows(4), "adaptive_max_pool2d pixel_shuffle pixel_unshuffle")
-    enter(_rows(5), "conv3d conv_transpose3d avg_pool3d max_pool3d adaptive_avg_pool3d dropout3d")
+    table.update({name: _rows(dims) for name, dims in ROWS.items()})
     enter(_pool, "max_pool2d")
     enter(_batch_norm, "batch_norm")
-    enter(_rows(), "group_norm instance_norm interpolate upsample prelu dropout")
     enter(_reshaped, "view reshape flatten unflatten squeeze unsqueeze")
     enter(_permute, "permute")
     enter(_transpose, "transpose swapaxes swapdims")

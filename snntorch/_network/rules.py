@@ -18,6 +18,7 @@ from .._neurons.sequence import WholeSequence
 from .._neurons.states import Stateful
 from .._torch import class_of, is_compiling, touched
 from ..surrogate import SpikeGrad, StochasticSpikeOperator
+from .functions import ROWS
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,40 @@ def _batch_dimension(layer: nn.Flatten | nn.Unflatten) -> str | None:
     return None if kept else "may change the batch dimension"
 
 
-def _each(names: str, rule: Rule) -> dict[type[nn.Module], Rule]:
-    return {getattr(nn, name): rule for name in names.split()}
+def _each(names: str, dims: int | None = None) -> dict[type[nn.Module], Rule]:
+    return {getattr(nn, name): Rule(dims) for name in names.split()}
+
+
+def _of_rows(
+    names: str, unless: Callable[[Any], str | None] = lambda layer: None
+) -> dict[type[nn.Module], Rule]:
+    """Return the rules of layers by those of the functions that they call."""
+    rules = {}
+    for each in names.split():
+        layer, _, function = each.partition("=")
+        rules[getattr(nn, layer)] = Rule(ROWS[function] - 1, unless)
+    return rules
 
 
 _RULES: dict[type[nn.Module], Rule] = {
-    **_each("Identity ReLU ReLU6 LeakyReLU ELU SELU CELU GELU SiLU Mish Sigmoid", Rule(None)),
-    **_each("LogSigmoid Softplus Softsign Softshrink Tanh Tanhshrink", Rule(None)),
-    **_each("Hardshrink Hardtanh Hardsigmoid Hardswish Threshold LayerNorm ZeroPad2d", Rule(None)),
-    **_each("Linear", Rule(1)),
-    **_each("Conv1d ConvTranspose1d AvgPool1d AdaptiveAvgPool1d", Rule(2)),
-    **_each("Conv2d ConvTranspose2d AvgPool2d AdaptiveAvgPool2d", Rule(3)),
-    **_each("Conv3d ConvTranspose3d AvgPool3d AdaptiveAvgPool3d", Rule(4)),
-    **_each("MaxPool1d AdaptiveMaxPool1d", Rule(2, _indices)),
-    **_each("MaxPool2d AdaptiveMaxPool2d", Rule(3, _indices)),
-    **_each("MaxPool3d AdaptiveMaxPool3d", Rule(4, _indices)),
-    **_each("PReLU GroupNorm Upsample", Rule(-1)),
-    **_each("Flatten Unflatten", Rule(-1, _batch_dimension)),
-    **_each("BatchNorm1d BatchNorm2d BatchNorm3d", Rule(-1, _batch_statistics)),
-    **_each("Dropout Dropout1d Dropout2d Dropout3d", Rule(-1)),
-    **_each("AlphaDropout FeatureAlphaDropout", Rule(-1)),
+    **_each("Identity ReLU ReLU6 LeakyReLU ELU SELU CELU GELU SiLU Mish Sigmoid"),
+    **_each("LogSigmoid Softplus Softsign Softshrink Tanh Tanhshrink"),
+    **_each("Hardshrink Hardtanh Hardsigmoid Hardswish Threshold LayerNorm ZeroPad2d"),
+    **_each("Linear", 1),
+    **_of_rows("Conv1d=conv1d Conv2d=conv2d Conv3d=conv3d PReLU=prelu Upsample=interpolate"),
+    **_of_rows("ConvTranspose1d=conv_transpose1d ConvTranspose2d=conv_transpose2d"),
+    **_of_rows("ConvTranspose3d=conv_transpose3d GroupNorm=group_norm Dropout=dropout"),
+    **_of_rows("AvgPool1d=avg_pool1d AvgPool2d=avg_pool2d AvgPool3d=avg_pool3d"),
+    **_of_rows("AdaptiveAvgPool1d=adaptive_avg_pool1d AdaptiveAvgPool2d=adaptive_avg_pool2d"),
+    **_of_rows("AdaptiveAvgPool3d=adaptive_avg_pool3d"),
+    **_of_rows("MaxPool1d=max_pool1d MaxPool2d=max_pool2d MaxPool3d=max_pool3d", _indices),
+    **_of_rows("AdaptiveMaxPool1d=adaptive_max_pool1d", _indices),
+    **_of_rows("AdaptiveMaxPool2d=adaptive_max_pool2d", _indices),
+    **_of_rows("AdaptiveMaxPool3d=adaptive_max_pool3d", _indices),
+    **_of_rows("BatchNorm1d=batch_norm BatchNorm2d=batch_norm", _batch_statistics),
+    **_of_rows("BatchNorm3d=batch_norm", _batch_statistics),
+    **dict.fromkeys((nn.Flatten, nn.Unflatten), Rule(-1, _batch_dimension)),
+    **_each("Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout", -1),
     GradedSpikes: Rule(None),
     Scale: Rule(None),
 }

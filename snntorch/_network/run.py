@@ -20,13 +20,17 @@ from .pooling import max_pool, pays, window_of
 from .rules import Rule, Stage
 from .signal import Signal
 
+# Layers whose inner results are larger than what they take and return.
+_WIDE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MaxPool2d)
 # Layers that compute nothing.
 _VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten)
 
 
 def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
     """Return the number of chunks into which to split a sequence for some layers."""
-    if sum(not isinstance(layer, _VIEWS) for layer in layers) < 2 or is_traced():
+    working = [layer for layer in layers if not isinstance(layer, _VIEWS)]
+    # A lone product gains nothing from the cache.
+    if not working or (len(working) == 1 and not isinstance(working[0], _WIDE)) or is_traced():
         return 1
     size = most = float(x.numel() * x.element_size())
     for layer in layers:
