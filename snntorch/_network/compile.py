@@ -181,12 +181,27 @@ def compile(
 
 
 def compile(net: Any = None, *, exact_random: bool = True, backend: str | None = None) -> Any:
-    r"""Run an unchanged network, with its own loop over time, nearly as fast as :func:`unroll`.
+    r"""Run an unchanged network, with its own loop over time, layer by layer.
 
-    ::
+    ``net = snn.compile(net)`` returns what computes the same,
 
-        net = snn.compile(net)
+    .. math:: \mathrm{compile}(\mathrm{net})(X) = \mathrm{net}(X),
 
+    with the same gradients, final states, buffers and random numbers, only faster.
+
+    :param net: network whose ``forward`` loops over time, or a function or method that does; left
+        out, it returns a decorator
+    :param exact_random: whether dropout draws random numbers in the order of the loop; False lets
+        it draw those of all steps at once; default True
+    :param backend: backend that runs the neurons, ``"numba"`` or ``"reference"``; default None, the
+        fastest one that supports each neuron
+    :returns: for a network, an object that shares all its attributes, with the same class name,
+        ``state_dict`` and methods; for a function, a function with the same arguments
+    :raises TypeError: ``net`` cannot be called, or is a class
+    :raises ValueError: an unknown backend
+
+    A call that does not profit, such as one of a single time step, runs as it is from the third
+    time on.
     """
     backends.check(backend)
     if net is None:
@@ -260,7 +275,14 @@ def _deepcopy(fast: Any, memo: dict[int, Any]) -> nn.Module:
 
 @contextmanager
 def lazy(*, exact_random: bool = True, backend: str | None = None) -> Iterator[None]:
-    """Record a loop over time, and work out layer by layer what is done in it."""
+    """Run a loop over time layer by layer, in a ``with`` block around it.
+
+    Inside the block tensors are lazy; at its end those that are still in use get their values.
+
+    :param exact_random: as for :func:`compile`; default True
+    :param backend: as for :func:`compile`; default None
+    :raises ValueError: an unknown backend
+    """
     backends.check(backend)
     if _refused():
         yield
