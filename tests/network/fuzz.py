@@ -22,7 +22,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,31 +133,36 @@ def execute(text: str, ways: dict[str, Way], nudge: float = 0.0) -> Found:
         if nudge:
             nudged(net, x, nudge)
         torch.manual_seed(1)
-        try:
+        with noted("raised", found):
             out = space["use"](ways[space["WAY"]](space.get("forward"), net), net, x)
-        except Exception as error:
-            found["raised"] = type(error).__name__
-            found["traceback"] = traceback.format_exc()
-        else:
             found.update(entries(out, "output"))
-        for part in (states_of(net), attributes_of(net)):
-            found.update(part)
         given = {"input": x, **dict(net.named_parameters())}
-        loss = loss_of(found) if "raised" not in found else None
-        found.update((f"buffer {name}", value.clone()) for name, value in net.named_buffers())
-        found.update((f"value {name}", value.detach().clone()) for name, value in given.items())
+        with noted("reading raised", found):
+            found.update(states_of(net))
+            found.update(attributes_of(net))
+            found.update((f"buffer {name}", value.clone()) for name, value in net.named_buffers())
+            found.update((f"value {name}", value.detach().clone()) for name, value in given.items())
         found["random numbers"] = torch.get_rng_state().clone()
-        if loss is not None:
-            try:
+        with noted("backward raised", found):
+            loss = loss_of(found)
+            if loss is not None and "raised" not in found:
                 loss.backward()
-            except Exception as error:
-                found["backward raised"] = type(error).__name__
-                found["traceback"] = traceback.format_exc()
-            else:
                 found.update((f"gradient {name}", value.grad) for name, value in given.items())
-            found["random numbers after backward"] = torch.get_rng_state().clone()
+        found["random numbers after backward"] = torch.get_rng_state().clone()
     found["warnings"] = sorted({w.category.__name__ for w in caught})
     return found
+
+
+@contextmanager
+def noted(what: str, found: Found) -> Iterator[None]:
+    """Note the type of an exception, and where it came from."""
+    try:
+        yield
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found[what] = type(error).__name__
+        found[f"{what} at"] = f"{Path(place.filename).name}, {place.name}"
+        found["traceback"] = traceback.format_exc()
 
 
 @torch.no_grad()
@@ -202,17 +207,27 @@ def difference(plain: Any, other: Any, exact_type: bool = True) -> str | None:
     return f"{wrong} of {a.numel()} values: {describe(a[~close])} against {describe(b[~close])}"
 
 
+RAISED = ("raised", "reading raised", "backward raised")
+
+
 def compare(plain: Found, other: Found, exact_type: bool = True) -> list[str]:
     """Return all differences of two runs, the telling ones first."""
     lines = []
-    if plain.get("raised") != other.get("raised"):
-        lines.append(f"raised: {plain.get('raised')} against {other.get('raised')}")
+    for what in RAISED:
+        if plain.get(what) != other.get(what):
+            at = other.get(f"{what} at", plain.get(f"{what} at"))
+            lines.append(f"{what}: {plain.get(what)} against {other.get(what)} at {at}")
     for name in dict.fromkeys((*plain, *other)):
-        if name in ("raised", "traceback"):
+        if "raised" in name or name == "traceback":
             continue
         if name not in plain or name not in other:
             lines.append(f"{name}: only {'plain' if name in plain else 'compiled'}")
-        elif (text := difference(plain[name], other[name], exact_type)) is not None:
+            continue
+        try:
+            text = difference(plain[name], other[name], exact_type)
+        except Exception as error:  # of a tensor that stands for a value yet to be computed
+            text = f"cannot be read, {type(error).__name__}: {error}"
+        if text is not None:
             lines.append(f"{name}: {text}")
     return lines
 
@@ -221,21 +236,30 @@ def differences(text: str, ways: dict[str, Way] | None = None) -> list[str]:
     """Run a program plainly and compiled; return in what the runs differ.
 
     Where rounding decides, such as over a spike in float32, the plain program differs from itself
-    as much when its parameters change by a rounding error: then nothing is said.
+    in the same when its parameters change by a rounding error: then nothing is said.
     """
     ways = COMPILED if ways is None else ways
     plain, other = execute(text, PLAIN), execute(text, ways)
     lines = compare(plain, other, exact_type='WAY = "lazy"' not in text)
-    if lines and all(" values: " in line for line in lines):
-        size = 1e-6 if "Net().double()" not in text else 1e-14
+    if lines and not any(line.startswith(RAISED) for line in lines):
+        size = 1e-14 if ".double()" in text else 1e-6
         for scale in (1, 2, 4):
-            again = execute(text, PLAIN, nudge=size * scale)
-            names = {line.split(":")[0] for line in compare(plain, again) if "value " not in line}
-            if {line.split(":")[0] for line in lines} <= names:
+            again = compare(plain, execute(text, PLAIN, nudge=size * scale))
+            if set(map(subject, lines)) <= set(map(subject, again)):
                 return []
     if lines and "traceback" in other and "traceback" not in plain:
         lines.append(other["traceback"])
     return lines
+
+
+HOW = ("shape", "dtype", "requires_grad", "type", "only", "cannot")
+
+
+def subject(line: str) -> str:
+    """Return what differs, and how, without the values."""
+    name, text = line.split(": ", 1)
+    word = text.split()[0]
+    return f"{name}: {word if word in ('shape', 'dtype', 'requires_grad', 'type', 'only') else ''}"
 
 
 # Reducing ---------------------------------------------------------------------------------------
@@ -243,10 +267,10 @@ def differences(text: str, ways: dict[str, Way] | None = None) -> list[str]:
 
 def kind(lines: list[str]) -> str:
     """Return what kind of failure some differences are, from the first of them."""
-    if not lines:
-        return ""
-    raised = "raised" in lines[0]
-    return lines[0] if raised else lines[0].split()[0].rstrip(":")
+    if not lines or lines[0].startswith(RAISED):
+        return "".join(lines[:1])
+    name, _, how = subject(lines[0]).partition(": ")
+    return f"{name.split()[0].split('[')[0]} {how}".strip()
 
 
 def edited(text: str, number: int) -> str | None:
