@@ -5,6 +5,7 @@ The seed gives a program (see ``programs``). ``execute`` runs it one way, plainl
 attributes, parameters, inputs, random numbers, warnings, exceptions. ::
 
     python tests/network/fuzz.py --seeds 0:500    # which seeds fail
+    python tests/network/fuzz.py --seeds 0:500 --each    # and reduces one of each kind
     python tests/network/fuzz.py --show 17        # the program of a seed, and what differs
     python tests/network/fuzz.py --reduce 17      # its smallest part that still fails
     python tests/network/fuzz.py --run FILE       # a program in a file, and what differs
@@ -347,6 +348,7 @@ def failures(seeds: range, ways: dict[str, Way] | None = None) -> Iterator[tuple
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])  # type: ignore[union-attr]
     parser.add_argument("--seeds", metavar="A:B", help="run these seeds")
+    parser.add_argument("--each", action="store_true", help="reduce one failure of each kind")
     parser.add_argument("--show", type=int, metavar="SEED", help="print and run a program")
     parser.add_argument("--reduce", type=int, metavar="SEED", help="reduce a program that fails")
     parser.add_argument("--run", type=Path, metavar="FILE", help="run a program in a file")
@@ -359,6 +361,7 @@ def main() -> int:
     if options.seeds:
         first, last_seed = map(int, options.seeds.split(":"))
         used: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
         begun = time.monotonic()
         for seed in range(first, last_seed):
             program = generate(seed)
@@ -366,9 +369,14 @@ def main() -> int:
             used["program raises"] += program.raises
             if lines := differences(program.text, ways):
                 failed += 1
+                kinds[kind(lines)] += 1
                 print(f"seed {seed}: {kind(lines)}", *lines[:3], sep="\n    ", flush=True)
+                if options.each and kinds[kind(lines)] == 1:
+                    text = reduce(program.text, ways)
+                    print(text, *differences(text, ways), "", sep="\n", flush=True)
         if options.counts:
             print(*(f"{count:5} {name}" for name, count in used.most_common()), sep="\n")
+        print(*(f"{count:5} {name}" for name, count in kinds.most_common()), sep="\n")
         seconds = time.monotonic() - begun
         print(f"{failed} of {last_seed - first} seeds fail; {seconds:.0f} seconds")
     for seed in (options.show, options.reduce):
