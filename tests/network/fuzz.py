@@ -163,7 +163,7 @@ def noted(what: str, found: Found) -> Iterator[None]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         found[what] = type(error).__name__
         found[f"{what} at"] = f"{Path(place.filename).name}, {place.name}"
-        found["traceback"] = traceback.format_exc()
+        found["traceback"] = traceback.format_exc(limit=-6, chain=False)
 
 
 @torch.no_grad()
@@ -241,7 +241,7 @@ def differences(text: str, ways: dict[str, Way] | None = None) -> list[str]:
     """
     ways = COMPILED if ways is None else ways
     plain, other = execute(text, PLAIN), execute(text, ways)
-    lines = compare(plain, other, exact_type='WAY = "lazy"' not in text)
+    lines = compare(plain, other, exact_type=load(text)["WAY"] != "lazy")
     if lines and not any(line.startswith(RAISED) for line in lines):
         size = 1e-14 if ".double()" in text else 1e-6
         for scale in (1, 2, 4):
