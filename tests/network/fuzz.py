@@ -116,8 +116,10 @@ def loss_of(found: Found) -> Tensor | None:
     """Return a weighted sum of all that has a gradient."""
     generator, loss = torch.Generator().manual_seed(2), None
     for value in found.values():
-        if isinstance(value, Tensor) and value.requires_grad:
-            weights = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        weights = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        if value.requires_grad:
             term = (value * weights.to(value.dtype)).sum().double()
             loss = term if loss is None else loss + term
     return loss
@@ -285,21 +287,24 @@ def edited(text: str, number: int) -> str | None:
 
 
 def _edits(tree: ast.Module) -> Iterator[Callable[[], Any]]:
+    indices = [id(each.slice) for each in ast.walk(tree) if isinstance(each, ast.Subscript)]
     for node in ast.walk(tree):
         for name in ("body", "orelse"):
             block = getattr(node, name, None)
             if not isinstance(block, list):
                 continue
-            for at, line in enumerate(block):
+            counts = isinstance(node, ast.While)  # its first line, which stays, or it never ends
+            for at, line in list(enumerate(block))[counts:]:
                 yield partial(_drop, block, at)
                 if isinstance(line, (ast.If, ast.With)):
                     yield partial(block.__setitem__, slice(at, at + 1), line.body)
-        if isinstance(node, ast.Assign) and isinstance(node.value, (ast.Call, ast.BinOp)):
+        single = isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Tuple)
+        if single and isinstance(node.value, (ast.Call, ast.BinOp)):
             names = [n for n in ast.walk(node.value) if isinstance(n, ast.Name)]
             for used in {n.id: n for n in names if n.id not in ("torch", "nn", "F")}.values():
                 yield partial(setattr, node, "value", used)
         listed = isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Load)
-        if listed and len(node.elts) > 1:
+        if listed and len(node.elts) > 1 and id(node) not in indices:
             yield from (partial(node.elts.pop, at) for at in range(len(node.elts)))
         if isinstance(node, ast.Return) and isinstance(node.value, (ast.Tuple, ast.List)):
             yield from (partial(setattr, node, "value", each) for each in node.value.elts)
@@ -332,6 +337,8 @@ def reduce(text: str, ways: dict[str, Way] | None = None, patience: float = 120.
             candidate = edited(text, number)
             if candidate is not None and fails(candidate):
                 text = candidate
+            if time.monotonic() > ended:
+                break
     return text
 
 

@@ -876,10 +876,8 @@ EDITS = [
     "{s}.index_fill_(1, torch.tensor([0]), 0.1)",
     "with torch.no_grad():\n    {s}.mul_(0.9)",
     "with torch.no_grad():\n    {s} = {s} * 0.9",
-    "{s}.data.mul_(0.9)",
     "{s}.detach().mul_(0.9)",
     "{s}.requires_grad_(True)",
-    "{s}.data = {s}.data * 0.5",
     "torch.mul({s}, 0.5, out={s})",
 ]
 
@@ -1283,9 +1281,7 @@ def once(draft: Draft) -> str:
 @caller(3)
 def changes_output(draft: Draft) -> str:
     """A result is changed in place; others must not change with it, unless they do plainly."""
-    change = draft.pick(
-        "{o}.mul_(0.5)", "{o}.add_(1)", "{o}[0] = 0", "{o}.zero_()", "{o}.data.add_(1)"
-    )
+    change = draft.pick("{o}.mul_(0.5)", "{o}.add_(1)", "{o}[0] = 0", "{o}.zero_()")
     change = change.format(o=draft.rng.choice(draft.places))
     if draft.chance(0.6):
         change = f"with torch.no_grad():\n    {change}"
