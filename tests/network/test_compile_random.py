@@ -196,5 +196,5 @@ def test_a_failure_is_reduced():
     seed, lines = next(fuzz.failures(range(200), ways))
     text = fuzz.generate(seed).text
     smaller = fuzz.reduce(text, ways)
-    assert fuzz.kind(fuzz.differences(smaller, ways)) == fuzz.kind(lines) == "state requires_grad"
+    assert fuzz.kind(fuzz.differences(smaller, ways)) == fuzz.kind(lines)
     assert len(smaller.splitlines()) < len(text.splitlines()) / 2
