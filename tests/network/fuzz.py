@@ -255,7 +255,7 @@ def differences(text: str, ways: dict[str, Way] | None = None) -> list[str]:
     return lines
 
 
-HOW = ("shape", "dtype", "requires_grad", "type", "only", "cannot")
+HOW = ("shape", "dtype", "requires_grad", "type", "only", "cannot", "None")
 
 
 def subject(line: str) -> str:
@@ -309,7 +309,9 @@ def _edits(tree: ast.Module) -> Iterator[Callable[[], Any]]:
         if isinstance(node, ast.Return) and isinstance(node.value, (ast.Tuple, ast.List)):
             yield from (partial(setattr, node, "value", each) for each in node.value.elts)
         if isinstance(node, ast.Call):
-            yield from (partial(node.keywords.pop, at) for at in range(len(node.keywords)))
+            for at, keyword in enumerate(node.keywords):
+                if keyword.arg != "dtype":  # or rounding is all that differs
+                    yield partial(node.keywords.pop, at)
 
 
 def _drop(block: list[ast.stmt], at: int) -> None:

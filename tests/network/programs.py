@@ -588,7 +588,7 @@ def make_neuron(draft: Draft, v: str, kind: Kind, *more: str) -> str:
     options += draft.rng.sample(kind.options, min(len(kind.options), draft.pick(0, 0, 1, 2)))
     if draft.chance(0.3):
         options.append(f"spike_grad={draft.rng.choice(SURROGATES)}")
-    elif draft.chance(0.03):
+    elif draft.chance(0.02):
         options.append("spike_grad=surrogate.SSO()")
     if draft.chance(0.15):
         options.append("learn_threshold=True")
