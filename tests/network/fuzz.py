@@ -193,7 +193,8 @@ def difference(plain: Any, other: Any, exact_type: bool = True) -> str | None:
         same = type(plain) is type(other) and plain == other
         if isinstance(plain, float) and isinstance(other, float):
             same = plain == other or abs(plain - other) <= 1e-4 * (abs(plain) + 1e-3)
-        return None if same else f"{describe(plain)} against {describe(other)}"
+        missing = "None: " if (plain is None) != (other is None) else ""
+        return None if same else f"{missing}{describe(plain)} against {describe(other)}"
     if exact_type and type(other) is not type(plain):
         return f"type {type(plain).__name__} against {type(other).__name__}"
     for name in ("shape", "dtype", "requires_grad"):
@@ -255,14 +256,14 @@ def differences(text: str, ways: dict[str, Way] | None = None) -> list[str]:
     return lines
 
 
-HOW = ("shape", "dtype", "requires_grad", "type", "only", "cannot", "None")
+HOW = ("shape", "dtype", "requires_grad", "type", "only", "cannot", "None:")
 
 
 def subject(line: str) -> str:
     """Return what differs, and how, without the values."""
     name, text = line.split(": ", 1)
     word = text.split()[0]
-    return f"{name}: {word if word in ('shape', 'dtype', 'requires_grad', 'type', 'only') else ''}"
+    return f"{name}: {word if word in HOW else ''}"
 
 
 # Reducing ---------------------------------------------------------------------------------------
@@ -273,7 +274,7 @@ def kind(lines: list[str]) -> str:
     if not lines or lines[0].startswith(RAISED):
         return "".join(lines[:1])
     name, _, how = subject(lines[0]).partition(": ")
-    return f"{name.split()[0].split('[')[0]} {how}".strip()
+    return f"{name.split()[0].split('[')[0]} {how}".strip().removesuffix(":")
 
 
 def edited(text: str, number: int) -> str | None:
