@@ -1451,7 +1451,7 @@ def compose(seed: int, attempt: int) -> Program:
     returned = result_of(draft)
     call_name, call = draw(draft, CALLERS)
     use = call(draft)
-    if draft.chance(0.75):  # a kernel takes seconds to compile when it is first met
+    if draft.chance(0.9):  # a kernel takes seconds to compile when it is first met
         use = f'with snn.use_backend("reference"):\n{textwrap.indent(use, "    ")}'
         draft.used["backend reference"] += 1
     used = draft.used + Counter({f"way {way}": 1, str(dtype): 1, call_name: 1})
