@@ -954,7 +954,6 @@ def branch(draft: Draft) -> None:
         f"({v} > 0).any()",
         f"float({v}.max()) > 0.7",
         f"{v}.shape[0] > 1",
-        f"{v}.requires_grad",
         f"{v}.abs().sum().item() > 1",
         f"torch.equal({v}, {v} * 2)",
     )
