@@ -65,16 +65,14 @@ class Compiled:
 
     def run(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Call a function, and work out what it does layer by layer."""
-        if _refused():
-            return function(*args, **kwargs)
         key = _kind_of_call(args, kwargs)
         tally = self.tallies.get(key)
+        if (tally is not None and tally.plain) or _refused():
+            return function(*args, **kwargs)
         if tally is None:
             if len(self.tallies) > 256:
                 self.tallies.clear()
             tally = self.tallies[key] = _Tally()
-        if tally.plain:
-            return function(*args, **kwargs)
         out, recorder = self.record(function, args, kwargs)
         self.judge(tally, recorder)
         return out

@@ -53,10 +53,6 @@ RANDOM = _words(
     feature_dropout svd_lowrank pca_lowrank"""
 )
 DROPOUTS = {"dropout": 0, "dropout1d": 3, "dropout2d": 4, "dropout3d": 5}
-FACTORIES = _words(
-    """zeros ones full empty arange linspace eye zeros_like ones_like full_like empty_like
-    new_zeros new_ones new_full new_empty"""
-)
 # What an in-place function computes, by the name of one that is not.
 OUT_OF_PLACE = {
     **{f"__i{name}__": f"__{name}__" for name in _words("add sub mul truediv pow and or xor")},

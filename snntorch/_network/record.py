@@ -74,30 +74,23 @@ _Known = tuple[list[Meta], Any, int, int]
 _known: dict[Any, _Known | str] = {}
 
 
-def _trial(func: Any, name: str, args: Any, kwargs: Any, metas: Sequence[Meta]) -> _Known | str:
+def _trial(func: Any, args: Any, kwargs: Any, metas: Sequence[Meta]) -> _Known | str:
     """Run a function on zeros, once for each kind of call, to learn what it returns."""
-    with torch.inference_mode(False):
+    devices = sorted({meta[3].index or 0 for meta in metas if meta[3].type == "cuda"})
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices):
         zeros = [_zeros(*meta) for meta in metas]
-    site = Site(None, "call", name, None)
-    site.func, site.args, site.kwargs = func, args, kwargs
-    versions = [each._version for each in zeros]
-    state = torch.get_rng_state()
-    try:
-        with torch.inference_mode(False), torch.no_grad():
+        versions = [each._version for each in zeros]
+        before = _random_states(devices)
+        try:
             feed = iter(zeros)
             out = func(*rebuilt(args, feed), **rebuilt(kwargs, feed))
-    except Exception as error:
-        return f"fails on zeros with a {type(error).__name__}"
-    finally:
-        drew = not torch.equal(state, torch.get_rng_state())
-        torch.set_rng_state(state)
-    if drew:
-        return "draws random numbers"
-    if [each._version for each in zeros] != versions:
-        return "changes its input"
-    outs = [out] if isinstance(out, Tensor) else list(out) if type(out) in (tuple, list) else []
-    named = isinstance(out, tuple) and type(out) is not tuple
-    outs = list(out) if named else outs
+        except Exception as error:
+            return f"fails on zeros with a {type(error).__name__}"
+        if not all(map(torch.equal, before, _random_states(devices))):
+            return "draws random numbers"
+        if [each._version for each in zeros] != versions:
+            return "changes its input"
+    outs = [out] if isinstance(out, Tensor) else list(out) if isinstance(out, tuple | list) else []
     if not outs or not all(type(each) is Tensor and each.layout is torch.strided for each in outs):
         return "returns no tensors"
     owners = {each.untyped_storage()._cdata: i for i, each in enumerate(zeros)}
@@ -105,6 +98,10 @@ def _trial(func: Any, name: str, args: Any, kwargs: Any, metas: Sequence[Meta]) 
     same = next((i for i, each in enumerate(zeros) if each is out), -1)
     container = None if isinstance(out, Tensor) else type(out)
     return [meta_of(each) for each in outs], container, aliases, same
+
+
+def _random_states(devices: Sequence[int]) -> list[Tensor]:
+    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, devices)]
 
 
 def _zeros(shape: torch.Size, stride: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
@@ -227,7 +224,8 @@ class Recorder(TorchFunctionMode):
             # Somebody may write into it, without PyTorch's knowing.
             value = tensor.clone()
             self.copies[id(tensor)] = value.detach()
-        key = ("leaf", id(tensor)) if kind is nn.Parameter else ("leaf", meta, position())
+        own = id(tensor) if kind is nn.Parameter else position()
+        key = ("leaf", meta, own)
         site = self.sites.get(key)
         if site is None:
             site = self.sites[key] = Site(self, "leaf", "given", True)
@@ -332,7 +330,7 @@ class Recorder(TorchFunctionMode):
             if len(_known) > 4096:
                 _known.clear()
             metas = [node.site.metas[index] for node, index in inputs]
-            known = _known[shapes] = _trial(func, name, *slots, metas)
+            known = _known[shapes] = _trial(func, *slots, metas)
         if isinstance(known, str):
             raise _Unknown(known)
         metas, container, aliases, same = known
@@ -356,7 +354,7 @@ class Recorder(TorchFunctionMode):
         site.edges, site.line = set(sources), user_line()
         site.extra = sources
         site.fixed = kind == "call" and all(each.fixed for each in sources)
-        if same >= 0 and args and args[0].__class__ is Lazy:
+        if same == 0 and args and args[0].__class__ is Lazy:
             site.kind = "same"
         if kind == "call":
             found.append(site)
@@ -659,6 +657,8 @@ class Recorder(TorchFunctionMode):
         self.flush(f"{name} changes a tensor")
         if target.__class__ is Lazy:
             self.unshare(target)
+        else:
+            self.leaves.pop(id(target), None)  # its kind may change too
         out = func(*values_of(args), **values_of(kwargs))
         if target.__class__ is Lazy:
             value = value_of(target)
