@@ -330,7 +330,11 @@ class Recorder(TorchFunctionMode):
             if len(_known) > 4096:
                 _known.clear()
             metas = [node.site.metas[index] for node, index in inputs]
-            known = _known[shapes] = _trial(func, *slots, metas)
+            if kind == "random":  # a dropout
+                known = metas[:1], None, -1, -1
+            else:
+                known = _trial(func, *slots, metas)
+            _known[shapes] = known
         if isinstance(known, str):
             raise _Unknown(known)
         metas, container, aliases, same = known
@@ -435,7 +439,8 @@ class Recorder(TorchFunctionMode):
         if x.__class__ is Lazy:
             node, output = x._node, x._index
         else:
-            if x.__class__ is Tensor and memory.shares_numpy(x):
+            new = id(x) not in self.leaves and x.__class__ is Tensor
+            if new and memory.shares_numpy(x):
                 return x.select(dim, index)  # only this part is copied where it is used
             node, output = self.leaf(x), 0
         under = context()
