@@ -330,10 +330,8 @@ class Recorder(TorchFunctionMode):
             if len(_known) > 4096:
                 _known.clear()
             metas = [node.site.metas[index] for node, index in inputs]
-            if kind == "random":  # a dropout
-                known = metas[:1], None, -1, -1
-            else:
-                known = _trial(func, *slots, metas)
+            dropout = kind == "random"
+            known = (metas[:1], None, -1, -1) if dropout else _trial(func, *slots, metas)
             _known[shapes] = known
         if isinstance(known, str):
             raise _Unknown(known)
