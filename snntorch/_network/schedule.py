@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._engine import backends
 from .context import entered
-from .functions import FOLDS, Call, fold
+from .functions import FOLDS, Call, fold, run_once
 from .lazy import Node, Site, Values, collect
 from .pieces import PIECE, in_pieces
 
@@ -303,12 +303,20 @@ def _chains(
         for source in site.edges:
             users.setdefault(source, []).append(site)
 
+    constant: dict[Site, bool] = {}
+    for part in parts:
+        for site in part:
+            constant[site] = site.kind == "call" and all(
+                constant.get(source.site, False) or _same(by_site[site], j)
+                for j, (source, _) in enumerate(by_site[site][0].inputs)
+            )
+
     def folds(site: Site) -> bool:
         nodes = by_site.get(site, ())
         return (
             len(nodes) > 1
             and site.kind == "call"
-            and not site.ring
+            and not (site.ring or constant[site])
             and site.container is None
             and site.name in FOLDS
             and (nodes[0]._root is None or site.name in _VIEWS)
@@ -493,7 +501,7 @@ def _compute(recorder: Any, node: Node) -> tuple[Tensor, ...]:
         return (spk, *new[neuron._snn_model.recurrent :])
     if kind == "select":
         return (values[0].select(site.extra, node.aux),)
-    outs = site.call(values)
+    outs = run_once(site, values)
     for out, meta in zip(outs, site.metas, strict=True):
         if out.shape != meta[0] or out.dtype != meta[2]:
             raise RuntimeError(
@@ -564,11 +572,19 @@ def _stacked(node: Node) -> Tensor:
         and index not in values.given
         and index not in values.apart
         and first._root is None
-        and not any(other.alive >> index & 1 or other.viewed for other, _ in node.inputs)
+        and not any(_is_seen(other, index) or other.viewed for other, _ in node.inputs)
     ):
         values.given.add(index)
         return x
     return x.movedim(0, dim).clone(memory_format=torch.contiguous_format)
+
+
+def _is_seen(node: Node, index: int) -> bool:
+    """Tell whether somebody holds an output, other than a last state, which is a tensor itself."""
+    values = node.values
+    assert values is not None
+    last = node.place == values.count - 1 and index in values.last
+    return bool(node.alive >> index & 1) and not last
 
 
 def _written(node: Node) -> Tensor:
