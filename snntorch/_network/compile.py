@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeVar, overload
@@ -67,7 +67,8 @@ class Compiled:
         """Call a function, and work out what it does layer by layer."""
         key = _kind_of_call(args, kwargs)
         tally = self.tallies.get(key)
-        if (tally is not None and tally.plain) or _refused():
+        proxies = any(isinstance(each, torch.fx.Proxy) for each in args)
+        if (tally is not None and tally.plain) or proxies or _refused():
             return function(*args, **kwargs)
         if tally is None:
             if len(self.tallies) > 256:
@@ -204,6 +205,11 @@ def compile(net: Any = None, *, exact_random: bool = True, backend: str | None =
     backends.check(backend)
     if net is None:
         return functools.partial(compile, exact_random=exact_random, backend=backend)
+    if isinstance(net, torch.jit.ScriptModule):
+        raise TypeError(
+            f"net is a {type(net).__name__}, which runs no Python; pass the network that it was "
+            "made from"
+        )
     if isinstance(net, nn.Module):
         return _compiled_module(net, exact_random, backend)
     if not callable(net) or isinstance(net, type):
@@ -240,6 +246,7 @@ def _compiled_module(net: nn.Module, exact_random: bool, backend: str | None) ->
             "__qualname__": cls.__qualname__,
             "__doc__": cls.__doc__,
             "__reduce_ex__": _reduce,
+            "__copy__": _copy,
             "__deepcopy__": _deepcopy,
         },
     )
@@ -264,11 +271,17 @@ def _restored(net: nn.Module, exact_random: bool, backend: str | None) -> nn.Mod
     return compile(net, exact_random=exact_random, backend=backend)
 
 
+def _copy(fast: Any) -> nn.Module:
+    compiled = fast._snn_compiled
+    return _compiled_module(copy(_plain(fast)), compiled.exact_random, compiled.backend)
+
+
 def _deepcopy(fast: Any, memo: dict[int, Any]) -> nn.Module:
     compiled = fast._snn_compiled
-    copy = _compiled_module(deepcopy(_plain(fast), memo), compiled.exact_random, compiled.backend)
-    memo[id(fast)] = copy
-    return copy
+    plain = deepcopy(_plain(fast), memo)
+    replica = _compiled_module(plain, compiled.exact_random, compiled.backend)
+    memo[id(fast)] = replica
+    return replica
 
 
 @contextmanager

@@ -1170,8 +1170,10 @@ def recorded(recorder: Recorder) -> Iterator[None]:
         try:
             with recorder:
                 yield
-        finally:
-            recorder.close()
+        except Exception:
+            recorder.close()  # states are to be those that the plain code leaves
+            raise
+        recorder.close()
     finally:
         with _lock:
             _recordings -= 1
