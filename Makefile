@@ -16,6 +16,9 @@ STEPS := $(addprefix step.,$(addsuffix _forward,$(SIZES)) $(SIZES) leaky_zero le
 STEPS += $(addprefix step.,synaptic alpha rleaky rsynaptic)
 SEQUENCES := $(addprefix sequence.,leaky leaky_learnable lapicque synaptic alpha rleaky rleaky_dense slstm)
 NETWORKS := $(addprefix networks.,quickstart_training quickstart_inference dense_training)
+LOOPS := $(foreach work,training inference,$(addprefix loops.$(work):,dense quickstart traces))
+PATTERNS := $(addprefix loops.training:,static records images accumulator hidden lists)
+PATTERNS += $(addprefix loops.training:,regression blocks streams feedback step)
 
 .PHONY: help quickstart test test-all compat-proof lint format docs bench interop clean
 .PHONY: dist ipu-wheel wheel-check release-check
@@ -78,6 +81,8 @@ $(JELLY)/ready: .venv/torch
 
 bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with release 1.0.0
 	$(BIN)/python benchmarks/harness.py --peer $(PEER)/bin/python $(STEPS) $(SEQUENCES) $(NETWORKS)
+	$(BIN)/python benchmarks/harness.py --peer $(PEER)/bin/python --way plain --way unrolled $(LOOPS)
+	$(BIN)/python benchmarks/harness.py --peer $(PEER)/bin/python --way plain $(PATTERNS)
 	$(BIN)/python benchmarks/harness.py --peer $(JELLY)/bin/python peers.lif
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/scaling.py

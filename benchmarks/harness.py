@@ -23,7 +23,8 @@ def serve(name: str, threads: int) -> None:
 
     torch.set_num_threads(threads)
     module, function = name.rsplit(".", 1)
-    work = getattr(importlib.import_module(module), function)()
+    function, *arguments = function.split(":")
+    work = getattr(importlib.import_module(module), function)(*arguments)
     for _ in range(3):
         work()
     print("ready", flush=True)
@@ -66,9 +67,9 @@ class Worker:
         return sorted(self.times)[len(self.times) // 4]
 
 
-def compare(pythons: list[str], name: str, threads: int, seconds: float) -> list[float]:
-    """Return the lower quartile, in seconds, of one piece of work in each environment."""
-    workers = [Worker(python, name, threads) for python in pythons]
+def compare(jobs: list[tuple[str, str]], threads: int, seconds: float) -> list[float]:
+    """Return the lower quartile, in seconds, of each job: an environment and a piece of work."""
+    workers = [Worker(python, name, threads) for python, name in jobs]
     for _ in range(max(1, round(seconds / TURN))):
         for worker in workers:
             worker.turn()
@@ -79,25 +80,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--peer", action="append", help="the Python of an environment to compare with"
+        "--peer", action="append", default=[], help="the Python of an environment to compare with"
+    )
+    parser.add_argument(
+        "--way", action="append", default=[], help="another way to do the work here, its last word"
     )
     parser.add_argument("--threads", type=int, default=1, help="of each (default: 1)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each, for each row")
     parser.add_argument("--json", type=Path, help="file to write the results to")
-    parser.add_argument("names", nargs="*", help="pieces of work, such as step.leaky")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="pieces of work, such as step.leaky, with arguments: loops.training:dense",
+    )
     args = parser.parse_args()
     if args.serve:
         serve(args.serve, args.threads)
         return
     pythons = [sys.executable, *map(os.path.abspath, args.peer)]
-    print(f"{'work':32}{'here':>10}" + f"{'peer':>12}{'ratio':>8}" * len(args.peer))
+    labels = ["peer"] * len(args.peer) + args.way
+    print(f"{'work':32}{'here':>10}" + "".join(f"{label:>12}{'ratio':>8}" for label in labels))
     rows = {}
     for name in args.names:
-        here, *peers = rows[name] = compare(pythons, name, args.threads, args.seconds)
-        cells = (f"{peer * 1e6:10.0f}us{here / peer:8.3f}" for peer in peers)
+        jobs = [(python, name) for python in pythons]
+        jobs += [(sys.executable, f"{name}:{way}") for way in args.way]
+        here, *others = rows[name] = compare(jobs, args.threads, args.seconds)
+        cells = (f"{other * 1e6:10.0f}us{here / other:8.3f}" for other in others)
         print(f"{name:32}{here * 1e6:8.0f}us" + "".join(cells), flush=True)
     if args.json:
-        args.json.write_text(json.dumps({"pythons": pythons, "seconds": rows}, indent=1) + "\n")
+        args.json.write_text(
+            json.dumps({"pythons": pythons, "ways": args.way, "seconds": rows}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ def quickstart() -> nn.Module:
     return nn.Sequential(*layers)
 
 
+def dense() -> nn.Module:
+    """Return a network of two dense layers."""
+    hidden = snn.Leaky(beta=0.9, init_hidden=True)
+    last = snn.Leaky(beta=0.9, init_hidden=True, output=True)
+    return nn.Sequential(nn.Linear(784, 1000), hidden, nn.Linear(1000, 10), last)
+
+
 def training(
     net: nn.Module, loss_fn: Callable, shape: tuple[int, ...], num_steps: int = TIME
 ) -> Callable[[], None]:
@@ -75,11 +82,8 @@ def quickstart_inference() -> Callable[[], None]:
 
 def dense_training() -> Callable[[], None]:
     torch.manual_seed(0)
-    hidden = snn.Leaky(beta=0.9, init_hidden=True)
-    last = snn.Leaky(beta=0.9, init_hidden=True, output=True)
-    net = nn.Sequential(nn.Linear(784, 1000), hidden, nn.Linear(1000, 10), last)
 
     def loss_fn(spikes: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(spikes.sum(0), targets)
 
-    return training(net, loss_fn, (BATCH, 784))
+    return training(dense(), loss_fn, (BATCH, 784))
