@@ -5,8 +5,7 @@ Each is run in one of three ways: ``compiled``, which is plain where there is no
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import networks
 import patterns
@@ -35,19 +34,29 @@ def of_rates(out: tuple[torch.Tensor, ...]) -> torch.Tensor:
     return SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)(out[0], targets)
 
 
-# What is built, the size of its batch, its loss, and how it is compiled.
-WORK: dict[str, tuple[Callable[[], nn.Module], int, Loss, dict[str, Any]]] = {
-    name: (partial(net, 256, 50), 64, of_all, {}) for name, net in patterns.PATTERNS.items()
-}
-WORK["accumulator"] = (
-    partial(patterns.Accumulator, 256, 50, 0.2),
-    64,
-    of_all,
-    {"exact_random": False},
+class Work(NamedTuple):
+    make: Callable[[int], nn.Module]  # from the number of steps
+    time: int = 50
+    batch: int = 64
+    loss: Loss = of_all
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+
+def of_width(net: Callable[..., nn.Module], width: int, **sizes: Any) -> Callable[[int], nn.Module]:
+    return lambda time: net(width, time, **sizes)
+
+
+WORK = {name: Work(of_width(net, 256)) for name, net in patterns.PATTERNS.items()}
+WORK["traces"] = WORK["traces"]._replace(time=100)
+WORK["accumulator"] = Work(
+    of_width(patterns.Accumulator, 256, dropout=0.2), options={"exact_random": False}
 )
-WORK["dense"] = partial(patterns.Static, 1000, networks.TIME, 784), networks.BATCH, of_counts, {}
-WORK["quickstart"] = partial(patterns.Quickstart, 16, networks.TIME), networks.BATCH, of_rates, {}
-WORK["traces"] = partial(patterns.Traces, 256, 100), 64, of_all, {}
+WORK["dense"] = Work(
+    of_width(patterns.Static, 1000, features=784), networks.TIME, networks.BATCH, of_counts
+)
+WORK["quickstart"] = Work(
+    of_width(patterns.Quickstart, 16), networks.TIME, networks.BATCH, of_rates
+)
 
 
 class UnrolledTraces(patterns.Traces):
@@ -59,28 +68,31 @@ class UnrolledTraces(patterns.Traces):
         return *first, *second, *snn.unroll(nn.Sequential(self.fc3, self.lif3), second[0])
 
 
-UNROLLED: dict[str, Callable[[], nn.Module]] = {
-    "dense": lambda: snn.Unroll(networks.dense(), networks.TIME),
-    "quickstart": lambda: snn.Unroll(networks.quickstart(), networks.TIME),
-    "traces": partial(UnrolledTraces, 256, 100),
+UNROLLED: dict[str, Callable[[int], nn.Module]] = {
+    "dense": lambda time: snn.Unroll(networks.dense(), time),
+    "quickstart": lambda time: snn.Unroll(networks.quickstart(), time),
+    "traces": of_width(UnrolledTraces, 256),
 }
 
 
-def prepared(name: str, way: str) -> tuple[nn.Module, tuple[torch.Tensor, ...], Loss]:
+def prepared(
+    name: str, way: str, time: int | str | None
+) -> tuple[nn.Module, tuple[torch.Tensor, ...], Loss]:
     """Return a network in one of the ways, what it is called with, and its loss."""
     torch.manual_seed(0)
-    make, batch, loss, options = WORK[name]
-    net = make()
-    args = net.inputs(batch)
+    work = WORK[name]
+    time = int(time or work.time)
+    net = work.make(time)
+    args = net.inputs(work.batch)
     if way == "unrolled":
-        net = UNROLLED[name]()
+        net = UNROLLED[name](time)
     elif way == "compiled" and hasattr(snn, "compile"):
-        net = snn.compile(net, **options)
-    return net, args, loss
+        net = snn.compile(net, **work.options)
+    return net, args, work.loss
 
 
-def training(name: str, way: str = "compiled") -> Callable[[], None]:
-    net, args, loss = prepared(name, way)
+def training(name: str, way: str = "compiled", time: int | str | None = None) -> Callable[[], None]:
+    net, args, loss = prepared(name, way, time)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
 
     def work() -> None:
@@ -91,8 +103,10 @@ def training(name: str, way: str = "compiled") -> Callable[[], None]:
     return work
 
 
-def inference(name: str, way: str = "compiled") -> Callable[[], None]:
-    net, args, _ = prepared(name, way)
+def inference(
+    name: str, way: str = "compiled", time: int | str | None = None
+) -> Callable[[], None]:
+    net, args, _ = prepared(name, way, time)
     net.eval()
 
     @torch.no_grad()
