@@ -13,6 +13,7 @@ import sys
 import textwrap
 
 import pytest
+import torch
 from project import ROOT, TESTS
 
 SEEDS = ROOT.parent / "shared" / "seeds"
@@ -84,6 +85,8 @@ device, num_inputs, num_hidden, num_outputs, batch_size = "cpu", 784, 50, 10, 4
 data = torch.rand(batch_size, 784)
 """
 }
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # of the compiled pages
 
 # Pages that need another number of images than 1280, which is 10 batches of 128, or 1 of a tenth.
 IMAGES = {"001 Regression with SNNs: Part II": 512}
@@ -161,15 +164,16 @@ def test_what_is_no_python_is_listed():
             assert "*" in out or name(i, block) in out or python(block) is not None, (page, i)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "*" not in OUT.get(page, {})])
-def test_page(page, tmp_path):
-    (tmp_path / "before.py").write_text(GIVEN.get(page, ""))
+def run_page(page, folder, *options):
+    """Run the blocks of a page; return what it printed and what it held in the end."""
+    folder.mkdir()
+    (folder / "before.py").write_text(GIVEN.get(page, ""))
     for i, block in enumerate(PAGES[page]):
         if name(i, block) not in OUT.get(page, {}):
-            (tmp_path / f"block_{i:02}.py").write_text(python(block))
+            (folder / f"block_{i:02}.py").write_text(python(block))
     done = subprocess.run(
-        [sys.executable, STANDINS / "run_page.py", tmp_path],
-        cwd=tmp_path,
+        [sys.executable, STANDINS / "run_page.py", folder, *options],
+        cwd=folder,
         env=os.environ
         | {
             "PYTHONPATH": f"{ROOT}{os.pathsep}{STANDINS}",
@@ -182,3 +186,26 @@ def test_page(page, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout, torch.load(folder / "held.pt", weights_only=False)
+
+
+def has_network(page):
+    """Tell whether a page holds a network that loops in ``forward``."""
+    trees = [ast.parse(code) for code in map(python, PAGES[page]) if code]
+    forwards = [
+        each
+        for tree in trees
+        for each in ast.walk(tree)
+        if isinstance(each, ast.FunctionDef) and each.name == "forward"
+    ]
+    return any(isinstance(each, ast.For) for forward in forwards for each in ast.walk(forward))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "*" not in OUT.get(page, {})])
+def test_page(page, tmp_path):
+    printed, held = run_page(page, tmp_path / "plain")
+    if has_network(page):
+        again, same = run_page(page, tmp_path / "compiled", "compiled")
+        assert same.pop("compiled networks") > held.pop("compiled networks") == 0
+        torch.testing.assert_close(same, held, **TOLERANCE)
+        assert again == printed
