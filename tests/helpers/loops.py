@@ -105,8 +105,16 @@ def preallocated(net, x):
     membranes = torch.empty_like(x)
     for t, (*_, spk, mem) in enumerate(steps(net, x)):
         spikes[t] = spk
-        membranes[t, :, :2], membranes[t, :, 2:] = mem[:, 2:], mem[:, :2]
+        membranes[t, :, :] = mem
     return spikes, membranes
+
+
+@case()
+def preallocated_and_written_in_parts(net, x):
+    membranes = torch.empty_like(x)
+    for t, (*_, mem) in enumerate(steps(net, x)):
+        membranes[t, :, :2], membranes[t, :, 2:] = mem[:, 2:], mem[:, :2]
+    return membranes
 
 
 @case(2)
@@ -119,12 +127,20 @@ def preallocated_batch_first(net, x):
 
 @case(2)
 def running_sums(net, x):
-    total, count, peak = 0, torch.zeros(B, N), None
+    total, count, peak = 0, torch.zeros(B, N, dtype=x.dtype), None
     for *_, spk, mem in steps(net, x):
         total = total + mem
         count += spk
         peak = mem if peak is None else torch.maximum(peak, mem)
     return total, count / T, peak
+
+
+@case()
+def running_sum_of_another_type(net, x):
+    count = torch.zeros(B, N)
+    for *_, spk, _ in steps(net, x):
+        count += spk
+    return count
 
 
 @case(2)
@@ -214,7 +230,7 @@ def backwards_in_time(net, x):
     return plain(net, (x[t] for t in reversed(range(T))))
 
 
-@case(2)
+@case()
 def scaled_by_the_step(net, x):
     return plain(net, (x_t * (t + 1) / T + 0.1 * t for t, x_t in enumerate(x)))
 
@@ -224,7 +240,7 @@ def static_input(net, x):
     return plain(net, (x[0] for _ in range(T)))
 
 
-@case(2)
+@case(3)
 def static_then_silence(net, x):
     return plain(net, (x[0] if t < 2 else torch.zeros_like(x[0]) for t in range(T)))
 
@@ -322,7 +338,7 @@ def hidden_states_set(net, x):
 @case(2)
 def states_on_self(net, x):
     if not hasattr(net, "mem1"):
-        net.mem1 = net.mem2 = torch.zeros(B, N)
+        net.mem1 = net.mem2 = torch.zeros(B, N, dtype=x.dtype)
     net.trace = []
     for x_t in x:
         spk1, net.mem1 = net.lif1(net.fc1(x_t), net.mem1)
@@ -445,7 +461,7 @@ def two_streams(net, x):
     return torch.stack(out)
 
 
-@case(2)
+@case(3)
 def delay_of_a_step(net, x):
     mem1, mem2, before, out = net.lif1.init_leaky(), net.lif2.init_leaky(), x.new_zeros(B, N), []
     for x_t in x:
@@ -519,9 +535,19 @@ def layer_norms(net, x):
     return plain(net, [net.norm(x_t) + net.group(x_t) for x_t in x])
 
 
-@case(2, norms=lambda: snn.BatchNormTT1d(N, T))
+@case(norms=lambda: snn.BatchNormTT1d(N, T))
 def norms_of_their_own_step(net, x):
     return plain(net, [norm(x_t) for norm, x_t in zip(net.norms, x, strict=True)])
+
+
+@case(norms=lambda: snn.BatchNormTT1d(N, T))
+def norms_of_their_own_step_inside(net, x):
+    mem1, mem2, out = net.lif1.init_leaky(), net.lif2.init_leaky(), []
+    for t, x_t in enumerate(x):
+        spk1, mem1 = net.lif1(net.norms[t](net.fc1(x_t)), mem1)
+        _, mem2 = net.lif2(net.fc2(spk1), mem2)
+        out.append(mem2)
+    return torch.stack(out)
 
 
 @case(2, norm=lambda: parametrizations.weight_norm(nn.Linear(N, N)))
@@ -593,14 +619,23 @@ def in_place_functions(net, x):
         current.add_(0.1).clamp_(min=-0.5)
         F.relu(current, inplace=True)
         spk, mem = net.lif1(current, mem)
-        after = net.fc2(spk)
-        after[:, 0] = 0
-        after[after > 0.3] = 0.3
-        out.append(after + mem)
+        out.append(net.fc2(spk).mul_(0.5) + mem)
     return torch.stack(out)
 
 
-@case(2)
+@case()
+def written_where_an_index_says(net, x):
+    out = []
+    for *_, spk, mem in steps(net, x):
+        after = mem * 2
+        after[:, 0] = 0
+        after[after > 0.3] = 0.3
+        after[spk.bool()] *= -1
+        out.append(after)
+    return torch.stack(out)
+
+
+@case()
 def views_see_writes(net, x):
     out = []
     for spk1, mem1, _, mem2 in steps(net, x):
@@ -612,7 +647,7 @@ def views_see_writes(net, x):
     return torch.stack(out)
 
 
-@case(2)
+@case()
 def a_sum_in_a_view(net, x):
     total = torch.zeros(B, 2 * N)
     left = total[:, :N]
@@ -676,7 +711,7 @@ def a_layer_without_gradients(net, x):
     return torch.stack(out)
 
 
-@case(2)
+@case(4)
 def gradients_from_the_middle_on(net, x):
     mem1, mem2, out = net.lif1.init_leaky(), net.lif2.init_leaky(), []
     for t, x_t in enumerate(x):

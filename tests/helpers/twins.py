@@ -7,7 +7,8 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 import snntorch as snn
 
-EXACT = {torch.float64: {"rtol": 1e-12, "atol": 1e-12}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+# Sums over time of float32 are taken in another order.
+EXACT = {torch.float64: {"rtol": 1e-12, "atol": 1e-12}, torch.float32: {"rtol": 1e-4, "atol": 2e-4}}
 
 
 def states_of(net):
