@@ -86,8 +86,6 @@ data = torch.rand(batch_size, 784)
 """
 }
 
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # of the compiled pages
-
 # Pages that need another number of images than 1280, which is 10 batches of 128, or 1 of a tenth.
 IMAGES = {"001 Regression with SNNs: Part II": 512}
 
@@ -201,11 +199,19 @@ def has_network(page):
     return any(isinstance(each, ast.For) for forward in forwards for each in ast.walk(forward))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "*" not in OUT.get(page, {})])
+RUN = [page for page in PAGES if "*" not in OUT.get(page, {})]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_page(page, tmp_path):
-    printed, held = run_page(page, tmp_path / "plain")
-    if has_network(page):
-        again, same = run_page(page, tmp_path / "compiled", "compiled")
-        assert same.pop("compiled networks") > held.pop("compiled networks") == 0
-        torch.testing.assert_close(same, held, **TOLERANCE)
-        assert again == printed
+    run_page(page, tmp_path / "page")
+
+
+@pytest.mark.parametrize("page", [*filter(has_network, RUN)])
+def test_page_with_compiled_networks(page, tmp_path):
+    """In double precision, as a spike that rounding flips changes all of the training after it."""
+    printed, held = run_page(page, tmp_path / "plain", "double")
+    again, same = run_page(page, tmp_path / "compiled", "double", "compiled")
+    assert same.pop("compiled networks") > held.pop("compiled networks") == 0
+    torch.testing.assert_close(same, held, rtol=1e-5, atol=1e-6)
+    assert again == printed

@@ -1,7 +1,9 @@
-"""Run the files of a folder, by name, as one program: ``python run_page.py FOLDER [compiled]``.
+"""Run the files of a folder, by name, as one program: ``python run_page.py FOLDER [double]
+[compiled]``.
 
-What the program holds in the end goes to ``held.pt``. With ``compiled``, its networks with a loop
-in ``forward`` are compiled as they are made.
+What the program holds in the end goes to ``held.pt``. With ``double``, numbers are of that type
+unless it says otherwise; with ``compiled``, its networks with a loop in ``forward`` are compiled
+as they are made.
 """
 
 import ast
@@ -72,8 +74,10 @@ def plain_data(value):
     return value if isinstance(value, int | float) else None
 
 
-def main(folder, compiled=False):
+def main(folder, double, compiled):
     torch.manual_seed(0)
+    if double:
+        torch.set_default_dtype(torch.float64)
     namespace = {name: lambda *args, **kwargs: None for name in DRAWN.split()}
     namespace |= {"__name__": "__main__", "Compiling": Compiling}
     for path in sorted(folder.glob("*.py")):
@@ -86,4 +90,4 @@ def main(folder, compiled=False):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "compiled" in sys.argv[2:])
+    main(Path(sys.argv[1]), "double" in sys.argv[2:], "compiled" in sys.argv[2:])

@@ -31,7 +31,8 @@ class Grayscale(nn.Module):
 
 class ToTensor:
     def __call__(self, image):
-        return torch.from_numpy(np.asarray(image) / np.float32(255)).unsqueeze(0)
+        pixels = torch.from_numpy(np.asarray(image) / np.float32(255))
+        return pixels.unsqueeze(0).to(torch.get_default_dtype())
 
 
 class Normalize(nn.Module):
