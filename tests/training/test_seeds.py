@@ -86,8 +86,7 @@ data = torch.rand(batch_size, 784)
 """
 }
 
-# Where training makes a thousand times more of a difference every dozen steps: for how many of them
-# rounding makes none.
+# Pages whose training makes a difference in rounding grow, and how many losses it does not reach.
 CHAOTIC = {"001 Regression with SNNs: Part I": 25}
 
 # Pages that need another number of images than 1280, which is 10 batches of 128, or 1 of a tenth.
