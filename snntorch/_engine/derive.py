@@ -143,7 +143,7 @@ def _try(dynamics: Dynamics, count: int) -> None:
         return dynamics.step(*values, spike=_fired, fired=_fired, save=lambda value: value)
 
     shape = 2, 3
-    layer = torch.linspace(0.2, 1.9, 6 * count).view(6, count).flip(0)
+    layer = torch.linspace(0.2, 1.9, 6 * count, dtype=torch.float32).view(6, count).flip(0)
     with torch.no_grad(), _NoDoubles():
         together = step([value.view(shape) for value in layer.T])
         apart = [step(neuron.unbind()) for neuron in layer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ _log = logging.getLogger("snntorch")
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 
-def _refused() -> str | None:
+def _refused(args: Sequence[Any] = ()) -> str | None:
     """Return why nothing can be recorded here, or None."""
-    if is_traced():
+    if is_traced() or any(isinstance(each, torch.fx.Proxy) for each in args):
         return "something else traces it"
     if recording() is not None:
         return "it is part of a recording"
@@ -67,8 +67,7 @@ class Compiled:
         """Call a function, and work out what it does layer by layer."""
         key = _kind_of_call(args, kwargs)
         tally = self.tallies.get(key)
-        proxies = any(isinstance(each, torch.fx.Proxy) for each in args)
-        if (tally is not None and tally.plain) or proxies or _refused():
+        if (tally is not None and tally.plain) or _refused(args):
             return function(*args, **kwargs)
         if tally is None:
             if len(self.tallies) > 256:
@@ -125,18 +124,21 @@ class Compiled:
             _log.info("snn.compile: %s runs as it is from now on: %s", self.name, tally.plain)
 
 
+_VALUES = frozenset((int, float, bool, str, type(None)))
+
+
 def _kind_of_call(args: Any, kwargs: dict[str, Any]) -> Any:
     """Return what the profit of a recording depends on: shapes, mode and plain values."""
     kinds: list[Any] = [torch.is_grad_enabled()]
-    for each in (*args, *kwargs.values()):
-        if isinstance(each, Tensor):
+    for each in (*args, *kwargs.values()) if kwargs else args:
+        cls = each.__class__
+        if cls is Tensor:
             kinds.append(each.shape)
-        elif isinstance(each, nn.Module):
-            kinds.append(each.training)
-        elif isinstance(each, int | str | float | bool | None):
+        elif cls in _VALUES:
             kinds.append(each)
         else:
-            kinds.append(type(each))
+            kinds.append(cls)
+            kinds.append(getattr(each, "training", None))
     return tuple(kinds)
 
 
