@@ -82,18 +82,18 @@ class Compiled:
     ) -> tuple[Any, Recorder]:
         """Call a function, and return what it returns and the finished recording."""
         networks = [each for each in args if isinstance(each, nn.Module)]
-        out = None
+        out: list[Any] = []
         recorder = Recorder(self.exact_random, self.backend)
         recorder.networks = networks
         if explain:
             recorder.stages = []
         try:
             with recorded(recorder):
-                out = function(*args, **kwargs)
+                out.append(function(*args, **kwargs))
         finally:
             modules = chain.from_iterable(net.modules() for net in networks)
-            out = _leave(recorder, out, modules)
-        return out, recorder
+            _leave(recorder, out, modules)
+        return out[0], recorder
 
     def explain(self, function: Callable[..., Any], args: Any) -> Plan:
         """Call a function once, and tell how its operations were run."""
@@ -145,9 +145,9 @@ def _kind_of_call(args: Any, kwargs: dict[str, Any]) -> Any:
 BASES.add(Compiled.record.__code__)
 
 
-def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> Any:
-    """Leave values in the place of lazy tensors, and nothing of the recording; return those of the
-    results."""
+def _leave(recorder: Recorder, out: list[Any], modules: Iterable[nn.Module] = ()) -> None:
+    """Leave values in the place of lazy tensors, in results and wherever the user's code put them,
+    and nothing of the recording."""
     try:
         recorder.separate()
         for neuron in recorder.touched:
@@ -155,12 +155,13 @@ def _leave(recorder: Recorder, out: Any, modules: Iterable[nn.Module] = ()) -> A
             for name, state in kept.items():
                 if state.__class__ is Lazy:
                     kept[name] = value_of(state) if state._node.values is not None else None
-        out = settled(out)
+            state = None
+        settled(out)
+        recorder.before.clear()
         if any(handle() is not None for node in recorder.alive for handle in node.handles):
-            for module in modules:  # what the user's code put there
+            for module in modules:
                 _replace(module.__dict__)
                 _replace(module._buffers)
-        return out
     finally:
         recorder.forget()
 
@@ -305,4 +306,4 @@ def lazy(*, exact_random: bool = True, backend: str | None = None) -> Iterator[N
         with recorded(recorder):
             yield
     finally:
-        _leave(recorder, None)
+        _leave(recorder, [])

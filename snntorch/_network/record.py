@@ -62,6 +62,7 @@ _make: Any = Tensor._make_wrapper_subclass
 _ref = weakref.ref
 _grad_is_on = torch.is_grad_enabled
 _plainly: Any = torch._C.DisableTorchFunctionSubclass
+_is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor
 
 
 class _Unknown(Exception):
@@ -214,17 +215,20 @@ class Recorder(TorchFunctionMode):
                 return node
             if torch.equal(self.copies[id(tensor)], tensor):
                 return node
-        kind = type(tensor)
-        if kind not in PLAIN or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        kind, meta, value = type(tensor), meta_of(tensor), tensor
+        if kind not in PLAIN or _is_wrapped(tensor):
             raise _Unknown(f"takes a {kind.__name__}")
-        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        if tensor.layout is not torch.strided or tensor.is_quantized:
             raise _Unknown("takes a tensor that is not dense")
-        meta, value = meta_of(tensor), tensor
-        if kind is not nn.Parameter and memory.shares_numpy(tensor):
-            # Somebody may write into it, without PyTorch's knowing.
-            value = tensor.clone()
-            self.copies[id(tensor)] = value.detach()
-        own = id(tensor) if kind is nn.Parameter else position()
+        storage = tensor.untyped_storage()
+        if kind is nn.Parameter:
+            own: Any = id(tensor)
+        else:
+            own = position()
+            if memory.shares_numpy(tensor):
+                # Somebody may write into it, without PyTorch's knowing.
+                value = tensor.clone()
+                self.copies[id(tensor)] = value.detach()
         key = ("leaf", meta, own)
         site = self.sites.get(key)
         if site is None:
@@ -236,7 +240,7 @@ class Recorder(TorchFunctionMode):
         site.nodes.append(node)
         self.leaves[id(tensor)] = node
         self.kept.append(tensor)
-        self.storages.add(tensor.untyped_storage().data_ptr())
+        self.storages.add(storage.data_ptr())
         return node
 
     def flatten(self, tree: Any, atoms: list[Any], inputs: list[tuple[Node, int]]) -> None:
@@ -867,8 +871,9 @@ def _copy(node: Node) -> None:
     """Give the outputs of a node memory of their own."""
     values, apart = node.values, {}
     assert values is not None
+    seen = [lazy._index for handle in node.handles if (lazy := handle()) is not None]
     with torch.enable_grad():
-        for i in range(len(node.site.metas)):
+        for i in range(len(node.site.metas)) if node.viewed else seen:
             if i in values.last and node.place == values.count - 1:
                 apart[i] = [values.last[i]]
             elif values.has(i):
@@ -1001,10 +1006,13 @@ def _scans(neuron: SpikingNeuron) -> bool:
     if isinstance(neuron, WholeSequence) or why_neuron_stepped(neuron) or _random(neuron):
         return False
     kind = neuron.threshold.dtype
-    tensors = (*neuron.parameters(), *neuron.buffers())
     return all(
-        each.dtype is kind for each in tensors if each.dim() and each.is_floating_point()
-    ) and all(type(each) in PLAIN for each in tensors)
+        type(each) in PLAIN
+        and (each.dtype is kind or not each.dim() or not each.is_floating_point())
+        for part in (neuron.modules() if neuron._modules else (neuron,))
+        for each in (*part._parameters.values(), *part._buffers.values())
+        if each is not None
+    )
 
 
 class _Steps:

@@ -183,6 +183,8 @@ def why_neuron_stepped(neuron: SpikingNeuron) -> str | None:
     neuron._snn_changed_part()
     if own := neuron._snn_overridden - {"forward"}:
         return f"overrides {', '.join(sorted(own))}"
+    if not neuron._modules:
+        return None
     if added := next((each for part in neuron.children() for each in _all_touched(part)), None):
         return f"{added} in it"
     return "its parametrization changes over time" if _changing(neuron) else None
