@@ -107,7 +107,8 @@ class Site:
         self.args: Any = ()
         self.kwargs: dict[str, Any] = {}
         self.nodes: list[Node] = []
-        self.edges: set[Site] = set()  # whose outputs it takes
+        # Whose outputs it takes; a dictionary for its order, on which that of gradients depends.
+        self.edges: dict[Site, None] = {}
         self.metas: list[Meta] = []
         self.container: Any = None  # what several outputs come in
         self.aliases = -1  # the input whose memory the output shares

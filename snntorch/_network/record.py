@@ -33,6 +33,7 @@ from .functions import (
     PLACE,
     READ,
     RECORD,
+    SCALED,
     VALUE,
     Opaque,
     draws,
@@ -123,6 +124,7 @@ class Recorder(TorchFunctionMode):
         self.exact_random, self.backend = exact_random, backend
         self.sites: dict[Any, Site] = {}
         self.similar: dict[Any, list[Site]] = {}
+        self.numbers: dict[Any, set[float]] = {}  # by the place in the code where they stand
         self.leaves: dict[int, Node] = {}
         self.storages: set[int] = set()
         self.kept: list[Any] = []  # so that no id is used again
@@ -306,6 +308,8 @@ class Recorder(TorchFunctionMode):
         key = tuple(atoms)
         site = self.sites.get(key)
         if site is None:
+            if len(args) == 2 and not kwargs and (number := self.varying(func, args)) is not None:
+                return self.record(func, (args[0], number), kwargs)
             site = self.site_of(key, func, args, kwargs, inputs, kind, under)
         if site.kind == "same":
             return args[0]
@@ -319,6 +323,23 @@ class Recorder(TorchFunctionMode):
         if kind == "effect":
             self.effects.append(node)
         return self.out(node)
+
+    def varying(self, func: Any, args: Any) -> Tensor | None:
+        """Return a number that is another one at each step as a tensor, so that the steps belong to
+        one site; None if it is not one, or the first at this place."""
+        x, number = args
+        if type(number) not in (int, float) or name_of(func) not in SCALED:
+            return None
+        dtype, device = meta_of(x)[2:]
+        if dtype not in (torch.float32, torch.float64):
+            return None
+        place = func, position()
+        seen = self.numbers.setdefault(place, set())
+        first = not seen or number in seen
+        seen.add(number)
+        if first:
+            return None
+        return self.given(torch.tensor(number, dtype=dtype, device=device), place)
 
     def site_of(
         self, key: Any, func: Any, args: Any, kwargs: Any, inputs: Any, kind: str, under: Any
@@ -346,7 +367,7 @@ class Recorder(TorchFunctionMode):
         sources = [node.site for node, _ in inputs]
         for other in found:
             if _goes_on(other, sources):
-                other.edges.update(sources)
+                other.edges.update(dict.fromkeys(sources))
                 other.ring = other.ring or other in sources
                 self.sites[key] = other
                 return other
@@ -357,7 +378,7 @@ class Recorder(TorchFunctionMode):
         site.differentiable = name != "detach" and any(
             kind.is_floating_point or kind.is_complex for kind in kinds
         )
-        site.edges, site.line = set(sources), user_line()
+        site.edges, site.line = dict.fromkeys(sources), user_line()
         site.extra = sources
         site.fixed = kind == "call" and all(each.fixed for each in sources)
         if same == 0 and args and args[0].__class__ is Lazy:
@@ -452,7 +473,7 @@ class Recorder(TorchFunctionMode):
         site = self.sites.get(key)
         if site is None:
             site = self.sites[key] = Site(self, "select", "select", under)
-            site.edges, site.extra, site.aliases = {node.site}, dim, 0
+            site.edges, site.extra, site.aliases = {node.site: None}, dim, 0
             site.line = user_line()
             rest = torch.Size((*shape[:dim], *shape[dim + 1 :]))
             site.metas = [(rest, (*stride[:dim], *stride[dim + 1 :]), dtype, device)]
@@ -476,7 +497,7 @@ class Recorder(TorchFunctionMode):
             return None
         dim %= len(shape) + 1
         site = self.loose_site("stack", "stack", under)
-        site.edges, site.extra, site.line = {source}, dim, user_line()
+        site.edges, site.extra, site.line = {source: None}, dim, user_line()
         whole = torch.Size((*shape[:dim], len(parts), *shape[dim:]))
         site.metas = [(whole, _contiguous(whole), dtype, device)]
         inputs = [(part._node, index) for part in parts]
@@ -511,8 +532,8 @@ class Recorder(TorchFunctionMode):
         for each, last in zip((mean, variance), mine, strict=True):
             self.written[id(each)] = site
             if last is not None and last is not site:
-                site.edges.add(last)
-                last.edges.add(site)
+                site.edges[last] = None
+                last.edges[site] = None
         return out
 
     def dropout(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -720,8 +741,8 @@ class Recorder(TorchFunctionMode):
         if site.kind != "write" or site.extra != dim or site.context != context():
             site = self.loose_site("write", "written by index", context())
             site.extra, site.metas, site.line = dim, [meta_of(x)], user_line()
-            site.edges = {before.site}
-        site.edges.add(source[0].site)
+            site.edges[before.site] = None
+        site.edges[source[0].site] = None
         grad = before.grad or (source[0].grad and torch.is_grad_enabled())
         node = self.add(site, [source], grad, step, (before, output))
         new = self.handle(node, 0)
@@ -852,13 +873,8 @@ class Recorder(TorchFunctionMode):
         for site in {*self.sites.values(), *self.loose}:
             for node in site.nodes:
                 node.inputs, node.previous = (), None
-            site.nodes, site.edges, site.extra, site.func, site.recorder = (
-                [],
-                set(),
-                None,
-                None,
-                None,
-            )
+            site.nodes, site.edges = [], {}
+            site.extra = site.func = site.recorder = None
         for each in (self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written):
             each.clear()
         self.pending, self.effects, self.done, self.kept, self.loose = [], [], [], [], []
@@ -990,7 +1006,7 @@ def _depends(site: Site, on: Site, most: int = 300) -> bool:
         each = stack.pop()
         if each is on:
             return True
-        fresh = each.edges - seen
+        fresh = each.edges.keys() - seen
         seen |= fresh
         stack.extend(fresh)
     return False
@@ -1064,9 +1080,9 @@ class _Steps:
             self.starts += fixed
             start = self.starts if fixed else "changed"
             site = self.site(("neuron", self.neuron, start, shape, x, under), x, shape, under)
-            site.edges.update(node.site for node, _ in sources[1:])
+            site.edges.update(dict.fromkeys(node.site for node, _ in sources[1:]))
             site.ring = site.ring or any(node.site is site for node, _ in sources[1:])
-        site.edges.add(sources[0][0].site)
+        site.edges[sources[0][0].site] = None
         site.ring = site.ring or sources[0][0].site is site
         self.expected = sources[0][0].site, sources[0][1], under
         return self.add(site, sources, old, previous if goes_on else None)

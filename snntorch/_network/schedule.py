@@ -181,10 +181,11 @@ def _with_sums(nodes: Sequence[Node]) -> dict[Site, list[Node]]:
     used once."""
     uses: dict[Node, int] = {}
     for node in nodes:
-        for source, _ in node.inputs:
+        before = [node.previous] if node.site.kind == "write" else []
+        for source, _ in (*node.inputs, *before):
             uses[source] = uses.get(source, 0) + 1
     gone, seen = set[Node](), set[Node]()
-    moved: dict[Site, set[Site]] = {}
+    moved: dict[Site, dict[Site, None]] = {}
     for node in reversed(nodes):
         if node in seen or not _adds(node):
             continue
@@ -214,10 +215,10 @@ def _with_sums(nodes: Sequence[Node]) -> dict[Site, list[Node]]:
             terms = [*reversed([term for _, term in chain])]
             site = node.site.recorder.loose_site("sum", "sum over time", node.site.context)
             site.metas, site.line, site.func = node.site.metas, node.site.line, at.site
-            site.edges = {source.site for source, _ in (*terms, *at.inputs)}
+            site.edges = dict.fromkeys(source.site for source, _ in (*terms, *at.inputs))
             gone.update(each for each, _ in chain[1:])
             gone.add(at)
-            moved.setdefault(node.site, set()).add(site)
+            moved.setdefault(node.site, {})[site] = None
             node.site, node.inputs = site, [*terms, *at.inputs]
             site.nodes.append(node)
     by_site: dict[Site, list[Node]] = {}
@@ -225,7 +226,7 @@ def _with_sums(nodes: Sequence[Node]) -> dict[Site, list[Node]]:
         if node not in gone:
             by_site.setdefault(node.site, []).append(node)
     for site in by_site:
-        for source in site.edges & moved.keys():
+        for source in [each for each in site.edges if each in moved]:
             site.edges |= moved[source]
     return by_site
 
