@@ -231,7 +231,7 @@ def compile(net: Any = None, *, exact_random: bool = True, backend: str | None =
 
 def _compiled_module(net: nn.Module, exact_random: bool, backend: str | None) -> nn.Module:
     """Return an object with the attributes of a network, all of them, and a compiled forward."""
-    cls = type(net)
+    cls: Any = getattr(net, "_snn_plain", type(net))  # that of a compiled network
     compiled = Compiled(cls.__name__, exact_random, backend)
 
     @functools.wraps(cls.forward)

@@ -196,6 +196,7 @@ class Recorder(TorchFunctionMode):
             site.metas = [meta_of(value)]
         node = self.add(site, (), value.requires_grad)
         self.pending.pop()
+        self.earlier.append(node)
         node.values = Values(1, one=(value,))
         return self.handle(node, 0)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .._engine import backends
+from . import recurrence
 from .context import entered
 from .functions import FOLDS, Call, fold, run_once
 from .lazy import Node, Site, Values, collect
@@ -50,7 +51,7 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
                     _in_pieces(recorder, chains[site], by_site)
                 elif len(part) == 1 and not site.ring:
                     _run(recorder, site, by_site[site])
-                else:
+                elif not (wanted is None and _recurrent(recorder, part, by_site)):
                     _cycle(recorder, part, by_site)
         except Exception as error:
             _say_where(recorder, error, site)
@@ -466,9 +467,27 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
     recorder.tell(site, "step", len(nodes), reason)
 
 
+def _recurrent(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]]) -> bool:
+    """Run a cycle as the scan of a recurrent neuron, if it is one that a kernel can run."""
+    found = recurrence.problem_of(part, by_site)
+    if found is None:
+        return False
+    stated, nodes, before = found
+    for node in before:
+        _single(recorder, node)
+    if not recurrence.solve(stated, nodes):
+        return False
+    recorder.runs += len(before)
+    for site in part:
+        recorder.tell(site, "scan", len(by_site[site]))
+    return True
+
+
 def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]]) -> None:
     """Run sites that depend on each other step by step, as they were recorded."""
     for node in sorted((n for site in part for n in by_site[site]), key=lambda n: n.number):
+        if node.values is not None:
+            continue
         with entered(node.site.context):
             try:
                 _single(recorder, node)
