@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .._engine import backends
+from .._neurons.neurons import SpikingNeuron
 from .._torch import is_compiling, is_traced, sizes
 from .compile import Compiled
 from .pieces import PIECE, in_pieces
@@ -127,7 +128,7 @@ _loops: WeakKeyDictionary[nn.Module, Compiled] = WeakKeyDictionary()
 def _loop(stages: Sequence[Stage], signal: Signal, backend: str | None) -> Signal:
     """Call a network at each time step, and work out layer by layer what it does."""
     net = stages[0].module
-    if is_compiling():
+    if is_compiling() or isinstance(net, SpikingNeuron):  # whose overridden step is a cycle anyway
         return _step(stages, signal, backend)
     compiled = _loops.get(net)
     if compiled is None or compiled.backend != backend:
