@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from .._engine import backends
 from . import recurrence
 from .context import entered
 from .functions import FOLDS, Call, fold, run_once
-from .lazy import Node, Site, Values, collect
+from .lazy import Meta, Node, Site, Values, collect
 from .pieces import PIECE, in_pieces
 
 _ADDITIONS = frozenset(("add", "__add__", "__radd__"))
@@ -360,8 +361,14 @@ def _chains(
 
 
 def _most(chain: Sequence[Site]) -> int:
-    """Return the most bytes that a site of a chain returns for one step."""
-    return max(site.metas[0][0].numel() * site.metas[0][2].itemsize for site in chain)
+    """Return the most bytes that a site of a chain takes and returns for one step."""
+
+    def size(meta: Meta) -> int:
+        return meta[0].numel() * meta[2].itemsize
+
+    first, index = chain[0].nodes[0].inputs[0]
+    sizes = [size(first.site.metas[index]), *(size(site.metas[0]) for site in chain)]
+    return max(taken + given for taken, given in pairwise(sizes))
 
 
 def _same(nodes: Sequence[Node], j: int) -> bool:
