@@ -290,7 +290,7 @@ class Recorder(TorchFunctionMode):
             raise _Unknown("runs under hooks on saved tensors")
         atoms: list[Any] = [func, under, kind]
         inputs: list[tuple[Node, int]] = []
-        leaves = self.leaves if not (self.copies or self.written) else {}
+        leaves, copies, written = self.leaves, self.copies, self.written
         for each in args:
             # As flatten, for what most arguments are.
             if each.__class__ is Lazy:
@@ -298,7 +298,11 @@ class Recorder(TorchFunctionMode):
                 inputs.append((node, index))
                 atoms.append(node.site)
                 atoms.append(index)
-            elif (known := leaves.get(id(each))) is not None:
+            elif (
+                (known := leaves.get(id(each))) is not None
+                and id(each) not in written
+                and id(each) not in copies
+            ):
                 inputs.append((known, 0))
                 atoms.append(known.site)
                 atoms.append(0)
