@@ -17,6 +17,10 @@ LIMIT = 1 << 29
 if hasattr(os, "sysconf"):
     LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16
 
+# glibc gives a freed block back to the system if it is larger than any freed before, up to this
+# size: free one of it, untouched, so that the results of PyTorch's functions keep their pages too.
+torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8, device="cpu")
+
 # Blocks that wait, by address, the longest first. Taking and giving are single operations on the
 # dictionary: a block may come back from any thread at any time.
 _idle: dict[int, Tensor] = {}
