@@ -417,6 +417,9 @@ class Recorder(TorchFunctionMode):
                 return self.with_inplace(func, name, args, kwargs)
             return self.special(func, name, args, kwargs)
         except _Unknown as reason:
+            places = kind == PLACE or name == "__setitem__"
+            if places or kwargs.get("inplace") or kwargs.get("out") is not None:
+                return self.change(func, name, args, kwargs)
             return self.on_values(func, name, args, kwargs, str(reason))
 
     def special(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -672,8 +675,7 @@ class Recorder(TorchFunctionMode):
             and kwargs.get("out") is None
             and not (x._node.grad and x._node.site.kind == "given")
         ):
-            plain = getattr(Tensor, OUT_OF_PLACE[name])
-            new = self.record(plain, args, kwargs)
+            new = self.record(getattr(Tensor, OUT_OF_PLACE[name]), args, kwargs)
             if new is x:
                 return x
             meta, old = new._node.site.metas[new._index], meta_of(x)
@@ -681,10 +683,12 @@ class Recorder(TorchFunctionMode):
                 with _plainly():
                     self.rebind(x, new)
                 return x
-            raise _Unknown("does not fit in place")
-        lazies = _lazies((args, kwargs))
-        target: Any = kwargs.get("out", x)
-        alone = not lazies and type(target) in PLAIN
+        return self.change(func, name, args, kwargs)
+
+    def change(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run a function that changes a tensor, after all that was recorded before it."""
+        target: Any = kwargs.get("out", args[0] if args else None)
+        alone = type(target) in PLAIN and not _lazies((args, kwargs))
         if alone and target.untyped_storage().data_ptr() not in self.storages:
             return func(*args, **kwargs)
         self.flush(f"{name} changes a tensor")
@@ -715,7 +719,7 @@ class Recorder(TorchFunctionMode):
                 with _plainly():
                     self.rebind(x, new)
             return x
-        return self.in_place(func, name, args, kwargs)
+        return self.change(func, name, args, kwargs)
 
     def set_item(self, func: Any, args: Any) -> None:
         """Record ``x[index] = value`` where it writes one step, or values by a mask."""
@@ -735,7 +739,7 @@ class Recorder(TorchFunctionMode):
                     new = self.record(Tensor.masked_fill, (x, index, value), {})
                     with _plainly():
                         return self.rebind(x, new)
-        self.in_place(func, "__setitem__", args, {})
+        self.change(func, "__setitem__", args, {})
 
     def write(self, x: Lazy, dim: int, step: int, value: Tensor) -> None:
         """Record that one step of a tensor is written."""
