@@ -351,7 +351,7 @@ def _chains(
         seen.update(chain)
         working = [site for site in chain if site.name not in _VIEWS]
         count = len(by_site[chain[0]])
-        if not working or _most(chain) * count <= PIECE:
+        if not working or _most(chain, by_site[chain[0]]) * count <= PIECE:
             continue
         if len(working) == 1 and not working[0].name.startswith(("conv", "max_pool")):
             continue
@@ -360,13 +360,16 @@ def _chains(
     return chains, inner
 
 
-def _most(chain: Sequence[Site]) -> int:
-    """Return the most bytes that a site of a chain takes and returns for one step."""
+def _most(chain: Sequence[Site], nodes: Sequence[Node]) -> int:
+    """Return the most bytes that a site of a chain takes and returns for one step.
+
+    :param nodes: those of the first site
+    """
 
     def size(meta: Meta) -> int:
         return meta[0].numel() * meta[2].itemsize
 
-    first, index = chain[0].nodes[0].inputs[0]
+    first, index = nodes[0].inputs[0]
     sizes = [size(first.site.metas[index]), *(size(site.metas[0]) for site in chain)]
     return max(taken + given for taken, given in pairwise(sizes))
 
@@ -686,7 +689,7 @@ def _in_pieces(recorder: Any, chain: Sequence[Site], by_site: dict[Site, list[No
             part = outs[0]
         return part
 
-    count = min(len(nodes), -(-_most(chain) * len(nodes) // PIECE))
+    count = min(len(nodes), -(-_most(chain, nodes) * len(nodes) // PIECE))
     try:
         out = in_pieces(through, x, count)
     except _NotFolded:
