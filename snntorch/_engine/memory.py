@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,10 +17,6 @@ LEAST = 1 << 20
 LIMIT = 1 << 29
 if hasattr(os, "sysconf"):
     LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16
-
-# glibc gives a freed block back to the system if it is larger than any freed before, up to this
-# size: free one of it, untouched, so that the results of PyTorch's functions keep their pages too.
-torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8, device="cpu")
 
 # Blocks that wait, by address, the longest first. Taking and giving are single operations on the
 # dictionary: a block may come back from any thread at any time.
@@ -60,6 +57,16 @@ def _take(size: int) -> Tensor | None:
         if size <= block.numel() <= size + size // 4 and _idle.pop(address, None) is not None:
             return block
     return None
+
+
+@cache
+def keep_pages() -> None:
+    """Let the C library keep the memory of large results of PyTorch's functions.
+
+    glibc gives a freed block back to the system if it is larger than any freed before, up to this
+    size. The block is never touched, and costs nothing.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8, device="cpu")
 
 
 def shares_numpy(tensor: Tensor) -> bool:

@@ -1193,6 +1193,7 @@ _recordings, _lock = 0, Lock()
 def recorded(recorder: Recorder) -> Iterator[None]:
     """Record what is done inside; at the end work out all that is alive."""
     global _recordings
+    memory.keep_pages()
     collecting = gc.isenabled()
     gc.disable()  # it would go through the whole recording again and again
     with _lock:

@@ -103,7 +103,8 @@ ONCE |= {"lists": 3, "regression": 3, "blocks": 1, "streams": 5}
 
 def linears(compiled, args):
     """Return how often a call runs a linear layer."""
-    patterns.run(compiled, *args)  # at first shapes are worked out too
+    with torch.no_grad():
+        patterns.run(compiled, *args)  # at first shapes are worked out too
     with torch.no_grad(), torch.profiler.profile() as profile:
         patterns.run(compiled, *args)
     return [event.name for event in profile.events()].count("aten::linear")
