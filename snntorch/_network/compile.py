@@ -156,6 +156,8 @@ def _leave(recorder: Recorder, out: list[Any], modules: Iterable[nn.Module] = ()
                 if state.__class__ is Lazy:
                     kept[name] = value_of(state) if state._node.values is not None else None
             state = None
+        if recorder.pending:  # an operation failed, and there are no results
+            return
         settled(out)
         recorder.before.clear()
         if any(handle() is not None for node in recorder.alive for handle in node.handles):

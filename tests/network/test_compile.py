@@ -361,6 +361,18 @@ def test_an_error_of_a_layer_names_it_and_the_line():
     assert f"{line_of(lookup, 'net.table')}" in text and "test_compile.py" in text
 
 
+def test_an_error_of_a_layer_leaves_no_lazy_state():
+    net = snn.compile(Net(lookup, table=lambda: nn.Embedding(7, N)).double())
+    with pytest.raises(IndexError, match="index out of range"):
+        net(torch.full((T, B), 7))
+    for neuron in (net.lif1, net.lif2):
+        assert all(
+            type(state) in (torch.Tensor, type(None)) for state in neuron._snn_kept().values()
+        )
+    snn.Leaky.detach_hidden()  # of all living neurons, these too
+    assert torch.equal(net.lif2.mem, torch.zeros(0, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("bad", range(T))
 def test_an_error_of_a_layer_leaves_the_states_as_in_plain(bad):
     def loop(net, tokens):
