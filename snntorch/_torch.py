@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.modules import module as torch_module
 
 from . import ipu
 
@@ -20,6 +21,7 @@ def _never() -> bool:
 is_compiling: Callable[[], bool] = getattr(getattr(torch, "compiler", None), "is_compiling", _never)
 
 
+saved_tensor_hooks: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
 _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
 
@@ -84,7 +86,7 @@ def backward_task() -> int:
 
 def checkpoint_frame() -> Any:
     """Return the non-reentrant activation checkpoint that is running or recomputed, or None."""
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    hooks = saved_tensor_hooks(True)
     if hooks is None:
         return None
     for cell in getattr(inspect.unwrap(hooks[0]), "__closure__", None) or ():
@@ -154,6 +156,11 @@ def autocast_on(device_type: str) -> bool:
 
 
 HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+
+
+def has_global_hooks() -> bool:
+    """Tell whether there are hooks on all modules."""
+    return any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS)
 
 
 def class_of(module: nn.Module) -> type:

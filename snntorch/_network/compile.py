@@ -13,11 +13,10 @@ from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 from torch.utils._device import DeviceContext
 
 from .._engine import backends
-from .._torch import HOOKS, is_traced, recording
+from .._torch import has_global_hooks, is_traced, recording, saved_tensor_hooks
 from .context import BASES
 from .lazy import Lazy, settled, value_of
 from .plan import Plan
@@ -34,12 +33,12 @@ def _refused(args: Sequence[Any] = ()) -> str | None:
         return "something else traces it"
     if recording() is not None:
         return "it is part of a recording"
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+    if saved_tensor_hooks(True) is not None:
         return "there are hooks on saved tensors"
     for place in range(torch._C._len_torch_function_stack()):
         if type(torch._C._get_function_stack_at(place)) is not DeviceContext:
             return "another mode sees each function"
-    if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
+    if has_global_hooks():
         return "there are hooks on all modules"
     if torch.is_anomaly_enabled():
         return "anomaly detection is on"
@@ -146,8 +145,8 @@ BASES.add(Compiled.record.__code__)
 
 
 def _leave(recorder: Recorder, out: list[Any], modules: Iterable[nn.Module] = ()) -> None:
-    """Leave values in the place of lazy tensors, in results and wherever the user's code put them,
-    and nothing of the recording."""
+    """Replace lazy tensors by their values, in results and wherever the user's code put them, and
+    forget the recording."""
     try:
         recorder.separate()
         for neuron in recorder.touched:

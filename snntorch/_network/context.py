@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from .._torch import saved_tensor_hooks
+
 _any_autocast: Callable[[], bool] = getattr(
     torch._C, "_is_any_autocast_enabled", torch.is_autocast_enabled
 )
-_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 _grad, _inference = torch.is_grad_enabled, torch.is_inference_mode_enabled
 _OURS = tuple(each.__path__[0] + os.sep for each in (torch, sys.modules["snntorch"]))
 BASES: set[Any] = set()  # code that calls the user's, from which positions count
@@ -22,7 +23,7 @@ BASES: set[Any] = set()  # code that calls the user's, from which positions coun
 def context() -> Any:
     """Return under what an operation is to run: whether gradients are on, or more, if there is
     more; None if it cannot be run later."""
-    if _hooks(True) is not None:
+    if saved_tensor_hooks(True) is not None:
         return None
     if _inference():
         return None if _any_autocast() else (False, "inference")

@@ -52,7 +52,7 @@ RANDOM = _words(
     native_dropout _standard_gamma _sample_dirichlet alpha_dropout feature_alpha_dropout
     feature_dropout svd_lowrank pca_lowrank"""
 )
-DROPOUTS = {"dropout": 0, "dropout1d": 3, "dropout2d": 4, "dropout3d": 5}
+ADDITIONS = _words("add __add__ __radd__")
 # What an in-place function computes, by the name of one that is not.
 OUT_OF_PLACE = {
     **{f"__i{name}__": f"__{name}__" for name in _words("add sub mul truediv pow and or xor")},
@@ -70,9 +70,7 @@ SCALED = _words(
     """add sub mul div true_divide __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__
     __rtruediv__ lt le gt ge __lt__ __le__ __gt__ __ge__"""
 )
-_SPECIAL = frozenset(
-    _words("""__getitem__ select unbind stack batch_norm instance_norm __setitem__ to""")
-)
+_SPECIAL = _words("__getitem__ select unbind stack batch_norm instance_norm __setitem__ to")
 
 
 def name_of(func: Any) -> str:
@@ -138,6 +136,7 @@ ROWS = {
     **dict.fromkeys(_words("dropout batch_norm group_norm instance_norm interpolate upsample"), 0),
     "prelu": 0,
 }
+DROPOUTS = {name: dims for name, dims in ROWS.items() if name.startswith("dropout")}
 
 
 # Running a function over all steps at once -------------------------------------------------------
@@ -191,15 +190,19 @@ def _elementwise(call: Call) -> Any:
     )
 
 
+def _as_rows(call: Call) -> Any:
+    x = call.inputs[0][1]
+    out = call.run([x.flatten(0, 1), *(value for _, value in call.inputs[1:])])
+    return [each.unflatten(0, x.shape[:2]) for each in out]
+
+
 def _rows(dims: int | None = None) -> Fold:
     """Take time into the batch; ``dims`` is the number of dimensions of an input with a batch."""
 
     def fold(call: Call) -> Any:
         if not call.first_alone or (dims and call.dims != dims) or call.dims < 1:
             return None
-        x = call.inputs[0][1]
-        out = call.run([x.flatten(0, 1), *(value for _, value in call.inputs[1:])])
-        return [each.unflatten(0, x.shape[:2]) for each in out]
+        return _as_rows(call)
 
     return fold
 
@@ -225,11 +228,7 @@ def _last(call: Call) -> Any:
     """Leave all dimensions but the last ones alone."""
     if not call.first_alone:
         return _vmap(call)
-    x = call.inputs[0][1]
-    if call.dims < 1:
-        return call.run([x, *(value for _, value in call.inputs[1:])])
-    out = call.run([x.flatten(0, 1), *(value for _, value in call.inputs[1:])])
-    return [each.unflatten(0, x.shape[:2]) for each in out]
+    return _as_rows(call) if call.dims else call.run([value for _, value in call.inputs])
 
 
 def _matmul(call: Call) -> Any:
@@ -244,8 +243,7 @@ def _matmul(call: Call) -> Any:
 def _vmap(call: Call) -> Any:
     def run(*changing: Tensor) -> Any:
         feed = iter(changing)
-        out = call.run([x if alike else next(feed) for alike, x in call.inputs])
-        return out
+        return call.run([x if alike else next(feed) for alike, x in call.inputs])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of functions that it runs step by step
@@ -259,10 +257,6 @@ def _shift(dim: int) -> int:
 def _reshaped(call: Call) -> Any:
     x = call.inputs[0][1]
     return [x.reshape(call.count, *call.meta[0])] if call.first_alone else None
-
-
-def _flatten(call: Call) -> Any:
-    return _reshaped(call)
 
 
 def _permute(call: Call) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._engine.problem import Solution
+
 # Shape, strides, type and device of a tensor.
 Meta = tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
 
@@ -27,7 +29,7 @@ def meta_of(tensor: Tensor) -> Meta:
 
 class Lazy(Tensor):
     """A tensor that stands for an output of a node: shape, type and device are known, its value is
-    worked out when somebody asks for it."""
+    worked out when it is asked for."""
 
     __slots__ = ("_index", "_node")
 
@@ -61,7 +63,7 @@ def value_of(lazy: Lazy) -> Tensor:
 
 
 def values_of(tree: Any) -> Any:
-    """Return a structure with values in the place of lazy tensors."""
+    """Return a structure with its lazy tensors replaced by their values."""
     kind = tree.__class__
     if kind is Lazy:
         return value_of(tree)
@@ -77,7 +79,7 @@ def values_of(tree: Any) -> Any:
 
 
 def settled(tree: Any) -> Any:
-    """Put values in the place of lazy tensors, in the same lists and dictionaries."""
+    """Replace lazy tensors by their values, in the same lists and dictionaries."""
     if isinstance(tree, list):
         tree[:] = map(settled, tree)
     elif isinstance(tree, dict):
@@ -133,7 +135,7 @@ class Node:
     values: Values | None = None
     place = 0  # among the values
     need = 0  # bits of the outputs that are needed
-    alive = 0  # bits of the outputs that somebody can still ask for
+    alive = 0  # bits of the outputs that are still in use
     followed = False  # whether a neuron's next step goes on from it
     own = False  # whether it has memory that nodes share only if the plain code's results do
     viewed = False  # whether others share its memory
@@ -176,6 +178,26 @@ class Values:
         self.stacks, self.apart, self.last = stacks or {}, apart or {}, last or {}
         self.given: set[int] = set()  # stacks that a user has got
 
+    @classmethod
+    def of_node(cls, outs: Sequence[Tensor]) -> Values:
+        """Return the outputs of one node alone."""
+        return cls(1, apart={i: [out] for i, out in enumerate(outs)})
+
+    @classmethod
+    def of_scan(cls, count: int, solution: Solution, recurrent: bool) -> Values:
+        """Return what a backend gave for some steps of a neuron.
+
+        :param recurrent: whether the spikes are its first state too
+        """
+        first = 1 - recurrent
+        stacks = {**dict(enumerate(solution.traces or (), first)), 0: solution.spikes}
+        return cls(count, stacks=stacks, last=dict(enumerate(solution.states, first)))
+
+    def give(self, nodes: Sequence[Node]) -> None:
+        """Give each of some nodes, in order, its outputs."""
+        for place, node in enumerate(nodes):
+            node.values, node.place = self, place
+
     def has(self, index: int) -> bool:
         """Tell whether an output is there for every node."""
         return self.one is not None or index in self.apart or index in self.stacks
@@ -200,7 +222,7 @@ class Values:
         return self.stacks[index]
 
     def release(self, keep: set[int]) -> None:
-        """Let go of the outputs that nobody can ask for."""
+        """Release all outputs but these."""
         for each in (self.stacks, self.apart):
             for index in [i for i in each if i not in keep]:
                 del each[index]
@@ -235,7 +257,7 @@ SLOT = _Slot()
 
 
 def template(tree: Any) -> Any:
-    """Return arguments with a slot in the place of each tensor."""
+    """Return arguments with each tensor replaced by a slot."""
     if isinstance(tree, Tensor):
         return SLOT
     kind = tree.__class__

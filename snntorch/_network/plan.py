@@ -8,12 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 from torch import nn
-from torch.nn.modules import module as torch_module
 
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
 from .._table import table
-from .._torch import HOOKS, class_of
+from .._torch import class_of, has_global_hooks
 from .graph import layers
 from .rules import Stage, decide, takes_sequences
 
@@ -81,7 +80,7 @@ def _only_spikes(layer: Any) -> bool:
 
 def _inseparable(stages: list[Stage]) -> str | None:
     """Return why layers cannot run one after the other, each over all steps; None if they can."""
-    if any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS):
+    if has_global_hooks():
         return "there are hooks on all modules"
     ordered = [stage for stage in stages if stage.ordered]
     # With a layer that takes whole sequences, no loop exists whose order could be kept.

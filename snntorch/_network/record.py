@@ -23,7 +23,7 @@ from .._neurons.neurons import SpikingNeuron
 from .._neurons.sequence import WholeSequence
 from .._neurons.states import BEFORE, RESET
 from .._torch import recording
-from ..surrogate import SpikeGrad, StochasticSpikeOperator, SurrogateFunction
+from ..surrogate import SurrogateFunction
 from . import schedule
 from .context import context, entered, position, user_line
 from .functions import (
@@ -53,7 +53,7 @@ from .lazy import (
     value_of,
     values_of,
 )
-from .rules import Stage, why_neuron_stepped
+from .rules import Stage, fires_at_random, why_neuron_stepped
 
 _ATOMS = {
     *(int, bool, str, type(None), type(Ellipsis), complex),
@@ -131,7 +131,7 @@ class Recorder(TorchFunctionMode):
         self.copies: dict[int, Tensor] = {}
         self.pending: list[Node] = []
         self.effects: list[Node] = []  # pending nodes that change a buffer
-        self.alive: list[Node] = []  # nodes that somebody could ask for at the end
+        self.alive: list[Node] = []  # nodes whose outputs are in use at the end
         self.earlier: list[Node] = []  # nodes that were worked out before the end
         self.loose: list[Site] = []  # sites that no other call joins
         self.done: list[Node] = []  # views that may have to be made anew
@@ -141,7 +141,7 @@ class Recorder(TorchFunctionMode):
         self.scans: dict[SpikingNeuron, bool] = {}
         self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
         self.runs = 0  # calls that were made
-        self.stages: list[Stage] | None = None  # how sites were run, if somebody wants to know
+        self.stages: list[Stage] | None = None  # how sites were run, for explain
         self.networks: list[nn.Module] = []  # whose code is recorded
         self.before: dict[SpikingNeuron, dict[str, Any]] = {}  # states before the recording
         self.running = False
@@ -229,7 +229,7 @@ class Recorder(TorchFunctionMode):
         else:
             own = position()
             if memory.shares_numpy(tensor):
-                # Somebody may write into it, without PyTorch's knowing.
+                # It may be written to without PyTorch's knowing.
                 value = tensor.clone()
                 self.copies[id(tensor)] = value.detach()
         key = ("leaf", meta, own)
@@ -596,8 +596,8 @@ class Recorder(TorchFunctionMode):
         return func(*values_of(args), **values_of(kwargs))
 
     def unshare(self, lazy: Lazy) -> None:
-        """Give a value, and the views of it, memory that no other value has, before somebody
-        changes it."""
+        """Give a value, and the views of it, memory that no other value has, before it is
+        changed."""
         root = lazy._node.root
         if root.site.kind != "leaf" and not root.own:
             _copy(root)
@@ -622,8 +622,8 @@ class Recorder(TorchFunctionMode):
         return func(*values_of(args), **values_of(kwargs))
 
     def separate(self) -> None:
-        """Let values that somebody can still ask for share no memory, where those of the plain
-        code do not."""
+        """Let values that are still in use share no memory, where those of the plain code do
+        not."""
         views = Counter(node.root for node in self.alive)
         alive = {*self.alive, *(root for root, count in views.items() if count > 1)}
         seen = set[int]()
@@ -647,7 +647,7 @@ class Recorder(TorchFunctionMode):
     # In place ----------------------------------------------------------------------------------
 
     def owns(self, x: Lazy) -> bool:
-        """Tell whether a tensor shares its memory with no other that somebody can see."""
+        """Tell whether a tensor shares its memory with no other that the user has."""
         node = x._node
         kind = node.site.kind
         single = node.site.container is None or kind == "neuron"
@@ -775,7 +775,9 @@ class Recorder(TorchFunctionMode):
         if neuron not in self.scans:
             self.scans[neuron] = _scans(neuron)
         if not self.scans[neuron]:
-            return self.step_now(neuron, input_, given) if _random(neuron) else NotImplemented
+            return (
+                self.step_now(neuron, input_, given) if fires_at_random(neuron) else NotImplemented
+            )
         under = context()
         if under is None:
             return NotImplemented
@@ -855,7 +857,7 @@ class Recorder(TorchFunctionMode):
             self.running = before
 
     def settle(self, wanted: Sequence[Node] | None) -> None:
-        """Work out some nodes, or all that somebody can still ask for."""
+        """Work out some nodes, or all whose outputs are still in use."""
         if self.running:
             raise RuntimeError("a lazy tensor was asked for its value while values are worked out")
         with self.paused():
@@ -871,7 +873,7 @@ class Recorder(TorchFunctionMode):
             kept = neuron._snn_kept()
             before: Any = kept[BEFORE]
             if before.__class__ is Lazy and before._node.values is None:
-                kept[BEFORE] = None  # of which nobody but the neuron knows
+                kept[BEFORE] = None  # which only the neuron holds
         self.settle(None)
         self.alive += [
             node for node in self.earlier if any(handle() is not None for handle in node.handles)
@@ -893,7 +895,7 @@ class Recorder(TorchFunctionMode):
 
 
 def _copy(node: Node) -> None:
-    """Give the outputs of a node memory of their own."""
+    """Give the outputs of a node separate memory."""
     values, apart = node.values, {}
     assert values is not None
     seen = [lazy._index for handle in node.handles if (lazy := handle()) is not None]
@@ -918,14 +920,8 @@ def _isolate(node: Node) -> None:
 
 def _view_again(node: Node) -> None:
     """Work out a view anew, from what is now the value of its input."""
-    inputs = [source.value(i) for source, i in node.inputs]
-    outs: tuple[Tensor, ...]
     with entered(node.site.context):
-        if node.site.kind == "select":
-            outs = (inputs[0].select(node.site.extra, node.aux),)
-        else:
-            outs = node.site.call(inputs)
-    node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
+        Values.of_node(schedule.compute(node)).give([node])
     node.own = True
 
 
@@ -1021,14 +1017,9 @@ def _depends(site: Site, on: Site, most: int = 300) -> bool:
     return False
 
 
-def _random(neuron: SpikingNeuron) -> bool:
-    grad = neuron.spike_grad
-    return isinstance(grad, SpikeGrad) and grad.function is StochasticSpikeOperator
-
-
 def _scans(neuron: SpikingNeuron) -> bool:
     """Tell whether the steps of a neuron may run later, as a sequence."""
-    if isinstance(neuron, WholeSequence) or why_neuron_stepped(neuron) or _random(neuron):
+    if isinstance(neuron, WholeSequence) or why_neuron_stepped(neuron) or fires_at_random(neuron):
         return False
     kind = neuron.threshold.dtype
     return all(

@@ -13,9 +13,8 @@ from .._engine import backends
 from .._engine.problem import Problem, States
 from .._neurons.neurons import SpikingNeuron
 from ..dynamics import with_feedback
+from .functions import ADDITIONS
 from .lazy import Node, Site, Values, collect
-
-_SUMS = frozenset(("add", "__add__", "__radd__"))
 
 
 def _layer(site: Site, constants: Sequence[Tensor]) -> tuple[nn.Module, States] | None:
@@ -48,7 +47,7 @@ def problem_of(
     """
     by_kind: dict[str, Site] = {}
     for site in part:
-        is_sum = site.kind == "call" and site.name in _SUMS
+        is_sum = site.kind == "call" and site.name in ADDITIONS
         by_kind["sum" if is_sum else "neuron" if site.kind == "neuron" else "product"] = site
     if len(part) != 3 or len(by_kind) != 3:
         return None
@@ -86,23 +85,22 @@ def problem_of(
         return None
     layer, weights = found
     static, x = collect(inputs)
-    reset = neuron._reset_mechanism if neuron._snn_resets else "none"
-    dynamics = with_feedback(neuron._snn_model, True)
     stated = replace(
         neuron._snn_problem(x, len(inputs), static, ()),
-        dynamics=dynamics.dynamics(reset, neuron.reset_delay, neuron.refractory > 0),
+        dynamics=neuron._snn_composed(with_feedback(neuron._snn_model, True)),
         recurrent=layer,
         weights=weights,
-        only_spikes=not _traced(nodes) & ((1 << len(fires.metas)) - 2),
+        only_spikes=only_spikes(nodes[1:]),
     )
     return stated, nodes, sorted(before, key=lambda node: node.number)
 
 
-def _traced(nodes: Sequence[Node]) -> int:
+def only_spikes(nodes: Sequence[Node]) -> bool:
+    """Tell whether of successive steps of a neuron only spikes and the last states are needed."""
     needs = 0
-    for node in nodes[1:-1]:
+    for node in nodes[:-1]:
         needs |= node.need
-    return needs
+    return not needs & ((1 << len(nodes[0].site.metas)) - 2)
 
 
 def solve(stated: Problem, nodes: Sequence[Node]) -> bool:
@@ -113,14 +111,6 @@ def solve(stated: Problem, nodes: Sequence[Node]) -> bool:
     chosen = backends.explicit() or backends.choose(stated)[0]
     if chosen == "reference" or backends.BACKENDS[chosen].refuses(stated) is not None:
         return False
-    _put(nodes[1:], backends.BACKENDS[chosen].solve(stated))
+    solution = backends.BACKENDS[chosen].solve(stated)
+    Values.of_scan(stated.num_steps, solution, recurrent=True).give(nodes[1:])
     return True
-
-
-def _put(nodes: Sequence[Node], solution: Any) -> None:
-    stacks = {0: solution.spikes}
-    if solution.traces is not None:
-        stacks.update(enumerate(solution.traces[1:], 1))
-    values = Values(len(nodes), stacks=stacks, last=dict(enumerate(solution.states)))
-    for place, node in enumerate(nodes):
-        node.values, node.place = values, place

@@ -160,6 +160,14 @@ def _changing(layer: nn.Module) -> list[nn.Module]:
     return [rule for rule in rules if rule._buffers or isinstance(rule, _DropoutNd)]
 
 
+def fires_at_random(neuron: SpikingNeuron) -> bool:
+    """Tell whether the spikes of a neuron are random."""
+    grad = neuron.spike_grad
+    if is_compiling() or not isinstance(grad, SpikeGrad):  # torch.compile cannot compare functions
+        return False
+    return grad.function is StochasticSpikeOperator
+
+
 def _may_draw(layer: nn.Module) -> bool:
     """Tell whether a layer may draw random numbers in an order that is kept.
 
@@ -169,20 +177,22 @@ def _may_draw(layer: nn.Module) -> bool:
     if any("forward" in part.__dict__ for part in layer.modules()):
         return True
     if isinstance(layer, SpikingNeuron):
-        grad = layer.spike_grad
-        if not is_compiling() and isinstance(grad, SpikeGrad):  # torch.compile cannot compare them
-            return grad.function is StochasticSpikeOperator or bool(layer._snn_overridden)
-        return bool(layer._snn_overridden)
+        return fires_at_random(layer) or bool(layer._snn_overridden)
     if type(layer) is nn.Sequential:
         return any(map(_may_draw, layer.children()))
     return rule_of(layer) is None or any(isinstance(p, _DropoutNd) for p in _changing(layer))
 
 
+def _overrides(neuron: SpikingNeuron) -> list[str]:
+    """Return the parts of a neuron that are not the library's own."""
+    neuron._snn_changed_part()
+    return sorted(neuron._snn_overridden)
+
+
 def why_neuron_stepped(neuron: SpikingNeuron) -> str | None:
     """Return why the steps of a neuron have to be taken one by one, or None."""
-    neuron._snn_changed_part()
-    if own := neuron._snn_overridden - {"forward"}:
-        return f"overrides {', '.join(sorted(own))}"
+    if own := [name for name in _overrides(neuron) if name != "forward"]:
+        return f"overrides {', '.join(own)}"
     if not neuron._modules:
         return None
     if added := next((each for part in neuron.children() for each in _all_touched(part)), None):
@@ -201,12 +211,8 @@ def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) ->
     if _changing(layer):
         return "its parametrization changes over time"
     if isinstance(layer, SpikingNeuron):
-        layer._snn_changed_part()
-        return (
-            f"overrides {', '.join(sorted(layer._snn_overridden))}"
-            if layer._snn_overridden
-            else None
-        )
+        own = _overrides(layer)
+        return f"overrides {', '.join(own)}" if own else None
     if rule is None:
         return "not known to be stateless"
     rules = ((part, rule if part is layer else rule_of(part)) for part in parts)

@@ -14,17 +14,16 @@ from torch import Tensor
 from .._engine import backends
 from . import recurrence
 from .context import entered
-from .functions import FOLDS, Call, fold, run_once
+from .functions import ADDITIONS, FOLDS, Call, fold, run_once
 from .lazy import Meta, Node, Site, Values, collect
 from .pieces import PIECE, in_pieces
 
-_ADDITIONS = frozenset(("add", "__add__", "__radd__"))
 _ALWAYS = 1 << 20  # need of a node that is run, whatever of it is used
 _VIEWS = frozenset(("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"))
 
 
 def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
-    """Work out some nodes, or all that somebody can still ask for."""
+    """Work out some nodes, or all whose outputs are still in use."""
     pending = recorder.pending
     if not pending:
         return
@@ -121,7 +120,7 @@ def _say_where(recorder: Any, error: Exception, site: Site) -> None:
 
 
 def _alive(pending: Sequence[Node]) -> list[Node]:
-    """Return the nodes whose outputs somebody can still ask for, and what they need, in order."""
+    """Return the nodes whose outputs are still in use, and those they need, in order."""
     nodes = []
     for node in reversed(pending):
         node.alive = 0
@@ -237,7 +236,7 @@ def _adds(node: Node) -> bool:
     site = node.site
     return (
         site.kind == "call"
-        and site.name in _ADDITIONS
+        and site.name in ADDITIONS
         and len(node.inputs) == len(site.args) == 2
         and not site.kwargs
         and node._root is None
@@ -399,7 +398,7 @@ def _last_uses(
 
 
 def _let_go(site: Site, nodes: Sequence[Node], held: set[Site]) -> None:
-    """Let go of values that nobody can ask for, and of whole traces for a last state."""
+    """Release values that are no longer in use, and whole traces where only the last state is."""
     if any(node._root is not None or node.viewed for node in nodes):
         return
     groups: dict[int, tuple[Values, set[int]]] = {}
@@ -420,11 +419,6 @@ def _let_go(site: Site, nodes: Sequence[Node], held: set[Site]) -> None:
 
 
 # How -------------------------------------------------------------------------------------------
-
-
-def _put(nodes: Sequence[Node], values: Values) -> None:
-    for place, node in enumerate(nodes):
-        node.values, node.place = values, place
 
 
 def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
@@ -448,14 +442,15 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
         return
     if kind == "select":
         recorder.runs += 1
-        _put(nodes, Values(len(nodes), stacks={0: _slices(site, nodes)}))
+        Values(len(nodes), stacks={0: _slices(site, nodes)}).give(nodes)
         recorder.tell(site, "fold", len(nodes))
         return
     reason = None
     if kind in ("call", "random"):
         inputs = [collect([node.inputs[j] for node in nodes]) for j in range(len(nodes[0].inputs))]
         if kind == "call" and all(alike for alike, _ in inputs):
-            values = Values(1, one=_compute(recorder, nodes[0]))
+            recorder.runs += 1
+            values = Values(1, one=compute(nodes[0]))
             for node in nodes:
                 node.values = values
             recorder.tell(site, "hoist", len(nodes))
@@ -465,15 +460,16 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
         outs = fold(Call(site, inputs, len(nodes)))
         if outs is not None:
             recorder.runs += 1
-            _put(nodes, Values(len(nodes), stacks=dict(enumerate(outs))))
+            Values(len(nodes), stacks=dict(enumerate(outs))).give(nodes)
             recorder.tell(site, "fold", len(nodes))
             return
         reason = "not known to be the same over all steps at once"
     elif kind in ("effect", "step"):
         reason = "normalizes each step by its own statistics"
-    steps = [_compute(recorder, node) for node in nodes]
+    recorder.runs += len(nodes)
+    steps = list(map(compute, nodes))
     apart = {i: [step[i] for step in steps] for i in range(len(site.metas))}
-    _put(nodes, Values(len(nodes), apart=apart))
+    Values(len(nodes), apart=apart).give(nodes)
     recorder.tell(site, "step", len(nodes), reason)
 
 
@@ -509,13 +505,12 @@ def _cycle(recorder: Any, part: Sequence[Site], by_site: dict[Site, list[Node]])
 
 
 def _single(recorder: Any, node: Node) -> None:
-    outs = _compute(recorder, node)
-    node.values, node.place = Values(1, apart={i: [out] for i, out in enumerate(outs)}), 0
-
-
-def _compute(recorder: Any, node: Node) -> tuple[Tensor, ...]:
-    """Return the outputs of one node."""
     recorder.runs += 1
+    Values.of_node(compute(node)).give([node])
+
+
+def compute(node: Node) -> tuple[Tensor, ...]:
+    """Return the outputs of one node."""
     site = node.site
     kind = site.kind
     if kind == "write":
@@ -551,23 +546,13 @@ def _scan(recorder: Any, site: Site, nodes: Sequence[Node]) -> None:
     neuron, first = site.func, nodes[0]
     static, x = collect([node.inputs[0] for node in nodes])
     states = tuple(source.value(index) for source, index in first.inputs[1:])
-    count, own = len(nodes), neuron._snn_model.recurrent
-    traced = 0
-    for node in nodes[:-1]:
-        traced |= node.need
+    count = len(nodes)
     posed = neuron._snn_problem(x, count, static, states)
-    # Only the last states, if no other is asked for.
-    posed = replace(posed, only_spikes=not traced & ((1 << len(site.metas)) - 2))
+    posed = replace(posed, only_spikes=recurrence.only_spikes(nodes))
     name, reason = backends.choose(posed, recorder.backend)
     solution = backends.BACKENDS[name].solve(posed)
     recorder.runs += 1
-    stacks = {0: solution.spikes}
-    if solution.traces is not None:
-        stacks.update(enumerate(solution.traces[own:], 1))
-    last = dict(enumerate(solution.states[own:], 1))
-    if own:
-        last[0] = solution.states[0]
-    _put(nodes, Values(count, stacks=stacks, last=last))
+    Values.of_scan(count, solution, neuron._snn_model.recurrent).give(nodes)
     recorder.tell(site, "scan", count, reason, name)
 
 
@@ -610,7 +595,7 @@ def _stacked(node: Node) -> Tensor:
 
 
 def _is_seen(node: Node, index: int) -> bool:
-    """Tell whether somebody holds an output, other than a last state, which is a tensor itself."""
+    """Tell whether an output is in use, other than a last state, which is a separate tensor."""
     values = node.values
     assert values is not None
     last = node.place == values.count - 1 and index in values.last
@@ -697,7 +682,7 @@ def _in_pieces(recorder: Any, chain: Sequence[Site], by_site: dict[Site, list[No
             _run(recorder, site, by_site[site])
         return
     recorder.runs += len(chain)
-    _put(by_site[chain[-1]], Values(len(nodes), stacks={0: out}))
+    Values(len(nodes), stacks={0: out}).give(by_site[chain[-1]])
     for site in chain:
         recorder.tell(site, "fold", len(nodes))
 

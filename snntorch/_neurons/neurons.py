@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .._checks import check_count
 from .._torch import autocast_on, found, is_exported, is_recorded, recording, sizes
-from ..dynamics import Dynamics, with_feedback
+from ..dynamics import Dynamics, Model, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
 from .overrides import Overridable
 from .states import BEFORE, RESET, OptionalState
@@ -335,8 +335,12 @@ class SpikingNeuron(Overridable):
 
     def _snn_dynamics(self) -> Dynamics:
         """Return the complete step, as the neuron is set up."""
+        return self._snn_composed(self._snn_model)
+
+    def _snn_composed(self, model: Model) -> Dynamics:
+        """Return the complete step of a model, with the neuron's reset."""
         reset = self._reset_mechanism if self._snn_resets else "none"
-        return self._snn_model.dynamics(reset, self.reset_delay, self.refractory > 0)
+        return model.dynamics(reset, self.reset_delay, self.refractory > 0)
 
     def _snn_parameters(self) -> States:
         """Return what the complete step takes after the states."""

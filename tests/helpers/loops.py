@@ -47,9 +47,12 @@ class Net(nn.Module):
         return self.loop(self, *args, **kwargs)
 
 
-def steps(net, x):
-    """Yield the spikes and membranes of both layers: the plainest loop."""
-    mem1, mem2 = net.lif1.init_leaky(), net.lif2.init_leaky()
+def steps(net, x, *states):
+    """Yield the spikes and membranes of both layers: the plainest loop.
+
+    :param states: the membranes before the first step; those of ``init_leaky()`` by default
+    """
+    mem1, mem2 = states or (net.lif1.init_leaky(), net.lif2.init_leaky())
     for x_t in x:
         spk1, mem1 = net.lif1(net.fc1(x_t), mem1)
         spk2, mem2 = net.lif2(net.fc2(spk1), mem2)
@@ -251,34 +254,19 @@ def static_then_silence(net, x):
 @case(2)
 def states_of_zeros(net, x):
     mem1, mem2 = torch.zeros(B, N, dtype=x.dtype), torch.zeros(N)
-    out = []
-    for x_t in x:
-        spk1, mem1 = net.lif1(net.fc1(x_t), mem1)
-        _, mem2 = net.lif2(net.fc2(spk1), mem2)
-        out.append(mem2)
-    return torch.stack(out)
+    return torch.stack([mem for *_, mem in steps(net, x, mem1, mem2)])
 
 
 @case(2)
 def states_of_reset_mem(net, x):
     mem1, mem2 = net.lif1.reset_mem(), net.lif2.reset_mem()
-    out = []
-    for x_t in x:
-        spk1, mem1 = net.lif1(net.fc1(x_t), mem1)
-        _, mem2 = net.lif2(net.fc2(spk1), mem2)
-        out.append(mem2)
-    return torch.stack(out)
+    return torch.stack([mem for *_, mem in steps(net, x, mem1, mem2)])
 
 
 @case(2)
 def states_of_none(net, x):
     mem1 = mem2 = None
-    out = []
-    for x_t in x:
-        spk1, mem1 = net.lif1(net.fc1(x_t), mem1)
-        _, mem2 = net.lif2(net.fc2(spk1), mem2)
-        out.append(mem2)
-    return torch.stack(out)
+    return torch.stack([mem for *_, mem in steps(net, x, mem1, mem2)])
 
 
 @case(2)

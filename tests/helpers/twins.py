@@ -49,6 +49,14 @@ def call(net, *args):
     return net(*args)
 
 
+def linears(run, *args):
+    """Return how often a call runs a linear layer."""
+    run(*args)  # at first shapes are worked out too
+    with torch.profiler.profile() as profile:
+        run(*args)
+    return [event.name for event in profile.events()].count("aten::linear")
+
+
 def result(net, *args, run=call, calls=2, gradients=True):
     """Call a network some times in a row, as a user might, and return all that comes of it."""
     args = tree_map(lambda value: fresh(value, gradients), args)

@@ -32,7 +32,7 @@ from project import ROOT
 from torch import nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
-from twins import EXACT, assert_same, call, close, result, states_of
+from twins import EXACT, assert_same, call, close, linears, result, states_of
 
 import snntorch as snn
 from snntorch import utils
@@ -49,14 +49,6 @@ def twins(loop=plain, *args, **parts):
     """Return a plain network and a compiled copy."""
     net = net_of(loop, *args, **parts)
     return net, snn.compile(copy.deepcopy(net))
-
-
-def linears(run, *args):
-    """Return how often a call runs a linear layer."""
-    run(*args)  # at first shapes are worked out too
-    with torch.profiler.profile() as profile:
-        run(*args)
-    return [event.name for event in profile.events()].count("aten::linear")
 
 
 @pytest.fixture
