@@ -4,7 +4,6 @@ The folder of ``--data`` has the IDX files of MNIST, or of Fashion-MNIST for ``p
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -17,14 +16,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import snntorch as snn
-from snntorch import backprop, surrogate
+from snntorch import backprop, datasets, surrogate
 from snntorch import functional as SF
-
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-sys.path.append(str(EXAMPLES))
-from quickstart import load_mnist  # noqa: E402
-
-SUBSET = EXAMPLES / "data" / "mnist"
 
 
 def train(
@@ -44,22 +37,22 @@ def train(
 
 
 @torch.no_grad()
-def accuracy(net: nn.Module, data: Path, num_steps: int, **population: Any) -> str:
+def accuracy(net: nn.Module, data: Path | None, num_steps: int, **population: Any) -> str:
     """Return the share of the test images for whose class most spikes are fired."""
     net.eval()
-    images, right = load_mnist(data, "t10k"), 0.0
+    images, right = datasets.mnist(False, data), 0.0
     for x, targets in DataLoader(images, BATCH):
         spikes, _ = outputs(net, x, num_steps)
         right += SF.accuracy_rate(spikes, targets, **population) * len(targets)
     return f"test accuracy {right / len(images):.2%}"
 
 
-def tutorial5(data: Path) -> Iterator[str]:
+def tutorial5(data: Path | None) -> Iterator[str]:
     """Train a dense network on its membranes at every step: on one batch, then for an epoch."""
     neuron = {"beta": 0.95, "init_hidden": True}
     layers = [nn.Flatten(), nn.Linear(784, 1000), snn.Leaky(**neuron)]
     net = nn.Sequential(*layers, nn.Linear(1000, 10), snn.Leaky(**neuron, output=True))
-    loader = DataLoader(load_mnist(data, "train"), BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(datasets.mnist(root=data), BATCH, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-4)
 
     def loss_fn(_: Tensor, membranes: Tensor, targets: Tensor) -> Tensor:
@@ -70,22 +63,22 @@ def tutorial5(data: Path) -> Iterator[str]:
     yield accuracy(net, data, 25)
 
 
-def tutorial6(data: Path) -> Iterator[str]:
+def tutorial6(data: Path | None) -> Iterator[str]:
     """Train a convolutional network for 150 iterations on its spike rates."""
     neuron = {"beta": 0.5, "spike_grad": surrogate.fast_sigmoid(slope=25), "init_hidden": True}
     layers = [nn.Conv2d(1, 12, 5), nn.MaxPool2d(2), snn.Leaky(**neuron)]
     layers += [nn.Conv2d(12, 64, 5), nn.MaxPool2d(2), snn.Leaky(**neuron), nn.Flatten()]
     net = nn.Sequential(*layers, nn.Linear(1024, 10), snn.Leaky(**neuron, output=True))
-    loader = DataLoader(load_mnist(data, "train"), BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(datasets.mnist(root=data), BATCH, shuffle=True, drop_last=True)
     optimizer, rate_loss = torch.optim.Adam(net.parameters(), lr=1e-2), SF.ce_rate_loss()
     batches = islice(loader, 150)
     train(net, batches, optimizer, lambda spikes, _, targets: rate_loss(spikes, targets), 50)
     yield accuracy(net, data, 50)
 
 
-def population(data: Path) -> Iterator[str]:
+def population(data: Path | None) -> Iterator[str]:
     """Train networks with one neuron for each class, and with fifty, to answer in one step."""
-    loader = DataLoader(load_mnist(data, "train"), BATCH, shuffle=True)
+    loader = DataLoader(datasets.mnist(root=data), BATCH, shuffle=True)
     neuron = {"beta": 0.9, "spike_grad": surrogate.fast_sigmoid(), "init_hidden": True}
     for neurons, code in (10, {}), (500, {"population_code": True, "num_classes": 10}):
         layers = [nn.Flatten(), nn.Linear(784, 128), snn.Leaky(**neuron)]
@@ -116,7 +109,7 @@ def regression(_: Path) -> Iterator[str]:
         yield f"L1 error {F.l1_loss(outputs(net, line)[1], curve):.5f}"
 
 
-def autoencoder(data: Path) -> Iterator[str]:
+def autoencoder(data: Path | None) -> Iterator[str]:
     """Train a network to draw digits again from the spikes of 32 neurons in five steps."""
     neuron = {"beta": 0.5, "spike_grad": surrogate.atan(alpha=2.0), "init_hidden": True}
     net = nn.Sequential()
@@ -133,15 +126,15 @@ def autoencoder(data: Path) -> Iterator[str]:
     net.append(snn.Leaky(**neuron, threshold=20000, output=True))
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=1e-3)
 
-    def images(part: str) -> TensorDataset:
+    def images(train: bool) -> TensorDataset:
         # The strides of the convolutions ask for 32 x 32 pixels; the images are the targets.
-        pixels = F.interpolate(load_mnist(data, part).tensors[0], size=32, mode="bilinear")
+        pixels = F.interpolate(datasets.mnist(train, data).tensors[0], size=32, mode="bilinear")
         return TensorDataset(pixels, pixels)
 
     def loss_fn(_: Tensor, membranes: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(membranes[-1], targets)
 
-    loader, tests = DataLoader(images("train"), 250, shuffle=True), DataLoader(images("t10k"), 250)
+    loader, tests = DataLoader(images(True), 250, shuffle=True), DataLoader(images(False), 250)
     for epoch in range(1, 11):
         train(net, loader, optimizer, loss_fn, 5)
         net.eval()
@@ -153,7 +146,7 @@ def autoencoder(data: Path) -> Iterator[str]:
 def bptt() -> Callable[[], None]:
     """Return an epoch of BPTT on two batches, for the harness."""
     torch.manual_seed(0)
-    net, batches = quickstart(), list(islice(DataLoader(load_mnist(SUBSET, "train"), BATCH), 2))
+    net, batches = quickstart(), list(islice(DataLoader(datasets.mnist(), BATCH), 2))
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     loss_fn = SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
 
@@ -169,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=experiments)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, default=SUBSET, help="default: a part of MNIST")
+    parser.add_argument("--data", type=Path, help="default: a part of MNIST")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     for result in experiments[args.name](args.data):

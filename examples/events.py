@@ -12,13 +12,12 @@ import time
 from pathlib import Path
 
 import torch
-from quickstart import HERE, load_mnist
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 import snntorch as snn
+from snntorch import datasets, saccades, surrogate
 from snntorch import functional as SF
-from snntorch import saccades, surrogate
 
 PART = 16  # digits that run through the network at once
 
@@ -84,7 +83,7 @@ def evaluate(net, stream, num_batches):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", help="IDX files")
+    parser.add_argument("--data", type=Path, help="folder of the full MNIST; default: a part of it")
     parser.add_argument("--iterations", type=int, default=25)
     parser.add_argument("--steps", type=int, default=300, help="time steps of 1 ms")
     parser.add_argument("--batch-size", type=int, default=128)
@@ -94,7 +93,8 @@ def main(argv=None):
     if min(args.iterations, args.batch_size, args.held_out) < 1 or args.steps < 3:
         parser.error("--iterations, --batch-size, --held-out: expected 1 or more; --steps 3")
     try:
-        train_set, test_set = load_mnist(args.data, "train"), load_mnist(args.data, "t10k")
+        train_set = datasets.mnist(root=args.data)
+        test_set = datasets.mnist(train=False, root=args.data)
     except ValueError as error:
         parser.error(f"--data: {error}")
     torch.manual_seed(args.seed)

@@ -5,9 +5,6 @@ Without arguments it learns from the small part of MNIST that comes with the lib
 """
 
 import argparse
-import gzip
-import math
-import zlib
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,51 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import snntorch as snn
+from snntorch import datasets, surrogate
 from snntorch import functional as SF
-from snntorch import surrogate
 
 HERE = Path(__file__).resolve().parent
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"  # distinguishable for color-blind readers
 plt.switch_backend("agg")  # figures go to files; no display needed
 plt.rc("axes.spines", top=False, right=False)
-
-
-def read_idx(folder, name, ndim):
-    """Return the array with `ndim` dimensions in the IDX file `name`, gzipped or plain."""
-    path = next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
-    if path is None:
-        raise ValueError(f"{folder} has no {name}.gz and no {name}: pass the folder that does")
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read ({error}): download the file again") from error
-    # Two zeros, 8 for unsigned bytes, the number of dimensions; then their sizes, big-endian.
-    start = 4 + 4 * ndim
-    if raw[:4] != bytes([0, 0, 8, ndim]) or len(raw) < start:
-        raise ValueError(
-            f"{path} is not an IDX file of bytes in {ndim} dimensions: download it again"
-        )
-    shape = np.frombuffer(raw, ">u4", count=ndim, offset=4)
-    if len(raw) - start != math.prod(map(int, shape)):
-        raise ValueError(f"{path} is too short or too long for its shape: download it again")
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
-
-
-def load_mnist(folder, part):
-    """Return the digits of `part` ("train" or "t10k"), scaled to 0..1, with their classes."""
-    images = read_idx(folder, f"{part}-images-idx3-ubyte", ndim=3)
-    labels = read_idx(folder, f"{part}-labels-idx1-ubyte", ndim=1)
-    if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max() > 9:
-        raise ValueError(
-            f"{folder}: expected {part} images of 28 x 28 pixels with as many labels from 0 to 9, "
-            f"got images {images.shape} and {len(labels)} labels: pass a folder with MNIST files"
-        )
-    pixels = torch.from_numpy(images / np.float32(255)).unsqueeze(1)
-    return TensorDataset(pixels, torch.from_numpy(labels.astype(np.int64)))
 
 
 class Net(nn.Module):
@@ -156,7 +119,7 @@ def draw_answers(net, digits, targets, num_steps, path):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", help="IDX files")
+    parser.add_argument("--data", type=Path, help="folder of the full MNIST; default: a part of it")
     parser.add_argument("--epochs", type=int, help="default: enough for 25,000 digits, at least 1")
     parser.add_argument("--steps", type=int, default=25, help="time steps for each digit")
     parser.add_argument("--batch-size", type=int, default=128)
@@ -166,7 +129,8 @@ def main(argv=None):
     if min(args.steps, args.batch_size) < 1:
         parser.error("--steps and --batch-size: expected 1 or more")
     try:
-        train_set, test_set = load_mnist(args.data, "train"), load_mnist(args.data, "t10k")
+        train_set = datasets.mnist(root=args.data)
+        test_set = datasets.mnist(train=False, root=args.data)
     except ValueError as error:
         parser.error(f"--data: {error}")
 

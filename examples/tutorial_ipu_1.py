@@ -5,7 +5,7 @@ distribution snntorch-ipu in an environment without snntorch. Run it in the fold
 
     python examples/tutorial_ipu_1.py
 
-The digits are those that come with the examples.
+The digits are those that come with the library.
 """
 
 import argparse
@@ -13,13 +13,11 @@ from pathlib import Path
 
 import poptorch
 import torch
-from quickstart import load_mnist
 from torch import nn
 
 import snntorch as snn
+from snntorch import datasets
 from snntorch import functional as SF
-
-HERE = Path(__file__).resolve().parent
 
 # snntorch-ipu does this on import; with snntorch itself, call it before building the network.
 snn.ipu.enable()
@@ -63,7 +61,7 @@ class Model(nn.Module):
 def main(argv=None):
     """Train, and return the accuracy over the last tenth of an epoch's batches."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "mnist", metavar="FOLDER")
+    parser.add_argument("--data", type=Path, metavar="FOLDER")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=25, help="time steps per image")
     parser.add_argument("--hidden", type=int, default=1000, help="hidden neurons")
@@ -74,7 +72,7 @@ def main(argv=None):
     options = poptorch.Options()
     # Incomplete batches are left out: a compiled model takes one shape.
     loader = poptorch.DataLoader(
-        options, load_mnist(args.data, "train"), batch_size=args.batch_size, shuffle=True
+        options, datasets.mnist(root=args.data), batch_size=args.batch_size, shuffle=True
     )
     net = Model(args.steps, args.hidden)
     # The optimizer comes from poptorch, so that its step is compiled too.

@@ -56,6 +56,7 @@ __version__ = "1.1.0"
 
 _SUBMODULES = (
     "backprop",
+    "datasets",
     "export",
     "export_nir",
     "functional",

@@ -1,7 +1,6 @@
 """Simulated saccades, against a plain loop over pixels."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from project import ROOT, load_script, python_blocks
 
 import snntorch as snn
-from snntorch import saccades
+from snntorch import datasets, saccades
 
 EXACT = {"mismatch": 0, "noise": 0}
 
@@ -119,8 +118,7 @@ def test_types(images, dtype):
 
 
 def test_digits_give_about_as_many_events_as_a_camera():
-    events_py = load_example()
-    digits, _ = events_py.load_mnist(ROOT / "examples" / "data" / "mnist", "t10k")[:32]
+    digits, _ = datasets.mnist(train=False)[:32]
     events = saccades.simulate(digits)
     per_digit = events.sum().item() / 32
     assert 3000 < per_digit < 6000
@@ -159,11 +157,7 @@ def test_wrong_arguments(images, options, error, message):
 
 
 def load_example():
-    sys.path.insert(0, str(ROOT / "examples"))
-    try:
-        return load_script(ROOT / "examples" / "events.py")
-    finally:
-        sys.path.remove(str(ROOT / "examples"))
+    return load_script(ROOT / "examples" / "events.py")
 
 
 def test_parts_give_the_gradient_of_the_batch():

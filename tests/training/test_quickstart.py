@@ -1,92 +1,21 @@
-"""The quickstart, the digits that come with it, and the examples of the documentation."""
+"""The quickstart and the examples of the documentation."""
 
 import copy
-import gzip
-import hashlib
 import math
 import os
 import subprocess
 import sys
-from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from idx import write_images
 from project import ROOT, load_script, python_blocks
 
+from snntorch import datasets, utils
 from snntorch import functional as SF
-from snntorch import utils
-
-SUBSET = ROOT / "examples" / "data" / "mnist"
-SIZES = {"train": 5000, "t10k": 1000}
 
 quickstart = load_script(ROOT / "examples" / "quickstart.py")
-
-
-def idx(array):
-    """The IDX file of a uint8 array, as bytes."""
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-
-
-IMAGES = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8)
-LABELS = np.array([7, 0], np.uint8)
-
-
-def write_mnist(folder, images=IMAGES, labels=LABELS, part="train"):
-    (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
-    (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
-
-
-@pytest.mark.parametrize("suffix, pack", [("", bytes), (".gz", gzip.compress)])
-def test_read_idx(tmp_path, suffix, pack):
-    (tmp_path / f"digits{suffix}").write_bytes(pack(idx(IMAGES)))
-    np.testing.assert_array_equal(quickstart.read_idx(tmp_path, "digits", ndim=3), IMAGES)
-
-
-@pytest.mark.parametrize(
-    "name, content, message",
-    [
-        ("digits", b"\0\0\x0d" + idx(IMAGES)[3:], "not an IDX file of bytes in 3 dimensions"),
-        ("digits", idx(LABELS), "not an IDX file of bytes in 3 dimensions"),
-        ("digits", b"<html>", "not an IDX file of bytes in 3 dimensions"),
-        ("digits", b"", "not an IDX file of bytes in 3 dimensions"),
-        ("digits", idx(IMAGES)[:10], "not an IDX file of bytes in 3 dimensions"),
-        ("digits", idx(IMAGES)[:-1], "too short or too long"),
-        ("digits", idx(IMAGES) + b"\0", "too short or too long"),
-        ("digits.gz", idx(IMAGES), "cannot be read .*download the file again"),
-        ("digits.gz", gzip.compress(idx(IMAGES))[:-9], "cannot be read .*download the file again"),
-        ("other", idx(IMAGES), r"has no digits.gz and no digits: pass the folder"),
-    ],
-)
-def test_read_idx_names_the_bad_file(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
-        quickstart.read_idx(tmp_path, "digits", ndim=3)
-    assert str(tmp_path) in str(caught.value)
-
-
-def test_load_mnist_scales_to_one(tmp_path):
-    write_mnist(tmp_path)
-    pixels, labels = quickstart.load_mnist(tmp_path, "train").tensors
-    np.testing.assert_array_equal(pixels[:, 0].numpy(), IMAGES / np.float32(255))
-    assert labels.tolist() == LABELS.tolist()
-
-
-@pytest.mark.parametrize(
-    "images, labels",
-    [
-        (IMAGES[:, :27], LABELS),
-        (IMAGES, LABELS[:1]),
-        (IMAGES, LABELS + 3),
-        (IMAGES[:0], LABELS[:0]),
-    ],
-    ids=["small images", "too few labels", "letters", "empty"],
-)
-def test_load_mnist_refuses_other_data(tmp_path, images, labels):
-    write_mnist(tmp_path, images, labels)
-    with pytest.raises(ValueError, match="expected train images of 28 x 28 pixels"):
-        quickstart.load_mnist(tmp_path, "train")
 
 
 def test_a_bad_folder_ends_with_one_clear_line(tmp_path, capsys):
@@ -97,66 +26,12 @@ def test_a_bad_folder_ends_with_one_clear_line(tmp_path, capsys):
     assert "--data" in error and str(tmp_path) in error and "pass the folder" in error
 
 
-@pytest.mark.parametrize("part, count", SIZES.items())
-def test_subset_is_balanced(part, count):
-    images, labels = quickstart.load_mnist(SUBSET, part).tensors
-    assert images.shape == (count, 1, 28, 28)
-    assert Counter(labels.tolist()) == dict.fromkeys(range(10), count // 10)
-    assert images.min() == 0 and images.max() == 1
-    assert len(images.flatten(1).unique(dim=0)) == count
-
-
-def test_subset_is_small():
-    assert sum(path.stat().st_size for path in SUBSET.glob("*.gz")) < 2_000_000
-
-
-# Of the files that the script drew from the full MNIST: the start of their SHA-256, unpacked.
-DRAWN = {
-    "train-images-idx3": "d5576047170efcda",
-    "train-labels-idx1": "c59bf8e2e1a5bba7",
-    "t10k-images-idx3": "b390db695dc54d0c",
-    "t10k-labels-idx1": "2378f782f1f95294",
-}
-
-
-@pytest.mark.parametrize("name, digest", DRAWN.items())
-def test_subset_is_what_the_script_drew(name, digest):
-    content = gzip.decompress((SUBSET / f"{name}-ubyte.gz").read_bytes())
-    assert hashlib.sha256(content).hexdigest().startswith(digest)
-
-
-def test_the_script_draws_as_its_readme_says(tmp_path):
-    """From a made-up MNIST, whose images hold their place in the file."""
-    labels = {"train": np.arange(7000) % 10, "t10k": np.arange(1400) // 140}
-    for part, each in labels.items():
-        images = np.zeros((len(each), 28, 28), np.uint8)
-        images[:, 0, 0], images[:, 0, 1] = np.divmod(np.arange(len(each)), 256)
-        for kind, array in {"images-idx3": images, "labels-idx1": each.astype(np.uint8)}.items():
-            (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(idx(array), 1))
-    drawn = dict(load_script(SUBSET / "draw_subset.py").draw(tmp_path))
-    generator = np.random.RandomState(1998)
-    for part, size in {"train": 500, "t10k": 100}.items():
-        kept = []
-        for digit in range(10):
-            (places,) = (labels[part] == digit).nonzero()
-            kept += generator.permutation(places)[:size].tolist()
-        head, images = np.split(
-            np.frombuffer(drawn[f"{part}-images-idx3-ubyte.gz"], np.uint8), [16]
-        )
-        images = images.reshape(-1, 28 * 28).astype(int)
-        assert head.tobytes() == idx(images.reshape(-1, 28, 28).astype(np.uint8))[:16]
-        assert (256 * images[:, 0] + images[:, 1]).tolist() == sorted(kept)
-        expected = idx(labels[part][sorted(kept)].astype(np.uint8))
-        assert drawn[f"{part}-labels-idx1-ubyte.gz"] == expected
-
-
 @pytest.fixture
 def few_digits(tmp_path):
     """A folder with the first digits of the subset."""
     for part, count in {"train": 640, "t10k": 100}.items():
-        images = quickstart.read_idx(SUBSET, f"{part}-images-idx3-ubyte", ndim=3)
-        labels = quickstart.read_idx(SUBSET, f"{part}-labels-idx1-ubyte", ndim=1)
-        write_mnist(tmp_path, images[:count], labels[:count], part)
+        pixels, labels = datasets.mnist(part == "train")[:count]
+        write_images(tmp_path, (255 * pixels[:, 0]).numpy(), labels.numpy(), part)
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""The first digits that come with the examples, over and over where there are too few."""
+"""The first digits that come with the library, over and over where there are too few."""
 
 import gzip
 import os
@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-DIGITS = Path(__file__).resolve().parents[4] / "examples" / "data" / "mnist"
+import snntorch
+
+DIGITS = Path(snntorch.__file__).parent / "datasets" / "mnist"
 
 
 class MNIST(Dataset):
