@@ -5,6 +5,11 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 # A folder with the IDX files of the full MNIST, for quickstart.
 DATA ?=
+TUTORIALS := $(wildcard examples/tutorials/*.py)
+# Executed, for the documentation; and without outputs, for Colab.
+NOTEBOOKS := $(TUTORIALS:examples/%.py=docs/%.ipynb)
+COLAB := $(TUTORIALS:.py=.ipynb)
+LIBRARY := $(shell find snntorch -name "*.py")
 # A tag such as v1.1.0, for release-check.
 RELEASE ?=
 BUILD := .venv-build
@@ -20,8 +25,8 @@ LOOPS := $(foreach work,training inference,$(addprefix loops.$(work):,dense quic
 PATTERNS := $(addprefix loops.training:,static records images accumulator hidden lists)
 PATTERNS += $(addprefix loops.training:,regression blocks streams feedback step)
 
-.PHONY: help quickstart test test-all compat-proof lint format docs bench interop clean
-.PHONY: dist ipu-wheel wheel-check release-check
+.PHONY: help quickstart test test-all compat-proof lint format notebooks docs bench interop
+.PHONY: clean dist ipu-wheel wheel-check release-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +44,10 @@ help:  ## list the targets
 .venv/dev: .venv/torch pyproject.toml
 	$(BIN)/pip install --quiet --constraint .venv/torch --editable ".[dev]"
 	touch .venv/user $@
+
+.venv/tutorials: .venv/dev
+	$(BIN)/pip install --quiet --constraint .venv/torch --editable ".[tutorials]"
+	touch $@
 
 quickstart: .venv/user  ## train a spiking network on handwritten digits
 	$(BIN)/python examples/quickstart.py $(if $(DATA),--data $(DATA))
@@ -62,7 +71,18 @@ format: .venv/dev  ## put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/dev  ## build the documentation into docs/_build
+notebooks: .venv/tutorials  ## run the tutorials, those that changed or all if the library did
+	$(MAKE) --jobs 2 $(NOTEBOOKS) $(COLAB)
+
+# One thread each: two run at a time. Nothing of them may ask the network.
+docs/tutorials/%.ipynb: examples/tutorials/%.py $(LIBRARY)
+	OMP_NUM_THREADS=1 PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+		$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
+
+examples/tutorials/%.ipynb: examples/tutorials/%.py
+	$(BIN)/jupytext --quiet --to ipynb --update $<
+
+docs: notebooks  ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 # Release 1.0.0 in an environment of its own; it declares none of what it imports.
@@ -130,4 +150,5 @@ release-check: dist docs  ## tell what keeps the tree from being released
 
 clean:  ## remove what the other targets made
 	rm -rf .venv $(PEER) $(JELLY) $(INTEROP) $(BUILD) docs/_build examples/output build dist
-	rm -rf *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf docs/tutorials/*.ipynb docs/tutorials/thumbnails *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,8 @@
+import base64
+import json
 import re
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 from docutils.nodes import SkipNode
 from docutils.utils.math import MathError
@@ -11,7 +14,7 @@ author = "The snntorch contributors"
 project_copyright = "2026, the snntorch contributors"
 version = release = version_of("snntorch")
 
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["sphinx.ext.autodoc", "sphinx_design", "myst_nb"]
 exclude_patterns = ["_build"]
 
 autodoc_member_order = "bysource"
@@ -19,6 +22,12 @@ autodoc_type_aliases = {"State": "State", "Output": "Output"}
 add_module_names = False
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
+
+# `make notebooks` runs the tutorials; here they are only shown.
+nb_execution_mode = "off"
+nb_output_stderr = "warn"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath"]
 
 html_math_renderer = "mathml"
 html_theme = "furo"
@@ -33,6 +42,18 @@ html_theme_options = {
 }
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
+
+
+def draw_thumbnails(app):
+    """Take the first picture of each tutorial for its card."""
+    folder = Path(app.srcdir) / "tutorials" / "thumbnails"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.parent.glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        outputs = (out.get("data", {}) for cell in cells for out in cell.get("outputs", ()))
+        pictures = (data["image/png"] for data in outputs if "image/png" in data)
+        if picture := next(pictures, None):
+            (folder / f"{path.stem}.png").write_bytes(base64.b64decode(picture))
 
 
 def math_as_mathml(as_block):
@@ -58,4 +79,5 @@ def escape_trailing_underscores(app, what, name, obj, options, lines):
 
 def setup(app):
     app.add_html_math_renderer("mathml", math_as_mathml(False), math_as_mathml(True))
+    app.connect("builder-inited", draw_thumbnails)
     app.connect("autodoc-process-docstring", escape_trailing_underscores)

@@ -16,7 +16,8 @@ CHANGES = {
             'description = "snntorch for IPUs; poptorch comes with the Poplar SDK"'
         ),
         '"snntorch[test,docs]"': '"snntorch-ipu[test,docs]"',
-        '"snntorch[data,dev]"': '"snntorch-ipu[data,dev]"',
+        '"snntorch[data]"': '"snntorch-ipu[data]"',
+        '"snntorch[tutorials,dev]"': '"snntorch-ipu[tutorials,dev]"',
     },
     "snntorch/ipu.py": {"\n_on = False\n": "\n_on = True\n"},
 }

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Imported where they are installed, and asked for in the error otherwise; h5py comes with tonic.
 OPTIONAL = {"IPython", "h5py", "tonic"}
 # Files of the repository that are for those who work in it alone.
-NOT_IN_SDIST = re.compile(r"\.(ci|github)/|\.gitignore$")
+NOT_IN_SDIST = re.compile(r"\.(ci|github)/|\.gitignore$|\.pre-commit")
 
 
 def tracked(root):
@@ -35,11 +35,12 @@ def version(root):
 
 
 def check_version(root):
-    """The version stands in the package; the recipe for conda, which needs its own, agrees."""
-    recipe = (root / "recipe" / "recipe.yaml").read_text()
-    stated = re.search(r'^  version: "(.+)"$', recipe, re.MULTILINE)[1]
-    if stated != version(root):
-        yield f"recipe/recipe.yaml is for {stated}, the package is {version(root)}"
+    """The recipe for conda and the citation, which need a version, have that of the package."""
+    places = {"recipe/recipe.yaml": r'^  version: "(.+)"$', "CITATION.cff": r"^version: (.+)$"}
+    for name, pattern in places.items():
+        stated = re.search(pattern, (root / name).read_text(), re.MULTILINE)[1]
+        if stated != version(root):
+            yield f"{name} is for {stated}, the package is {version(root)}"
     if re.search(r'^version = "', (root / "pyproject.toml").read_text(), re.MULTILINE):
         yield "pyproject.toml states a version, which snntorch/__init__.py does"
 

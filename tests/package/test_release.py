@@ -20,7 +20,8 @@ check = load_script(ROOT / "tools" / "release_check.py")
 @pytest.fixture
 def tree(tmp_path):
     """The files that are looked at, to be changed."""
-    for name in ("snntorch/__init__.py", "pyproject.toml", "HISTORY.rst", "recipe/recipe.yaml"):
+    names = ["snntorch/__init__.py", "pyproject.toml", "HISTORY.rst", "recipe/recipe.yaml"]
+    for name in [*names, "CITATION.cff"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -35,7 +36,7 @@ def change(path, old, new):
 def test_the_version_stands_in_one_place(tree):
     assert list(check.check_version(tree)) == []
     change(tree / "snntorch" / "__init__.py", check.version(tree), "9.8.7")
-    assert [problem[-5:] for problem in check.check_version(tree)] == ["9.8.7"]
+    assert [problem[-5:] for problem in check.check_version(tree)] == ["9.8.7", "9.8.7"]
 
 
 def test_history_begins_with_the_version(tree):
@@ -93,7 +94,7 @@ def test_the_source_of_snntorch_ipu(tmp_path):
     load_script(ROOT / "tools" / "ipu_wheel.py").write_source(tmp_path)
     text = (tmp_path / "pyproject.toml").read_text()
     assert 'name = "snntorch-ipu"' in text
-    assert text.count('"snntorch-ipu[') == 2 and '"snntorch[' not in text
+    assert text.count('"snntorch-ipu[') == 3 and '"snntorch[' not in text
     code = "import snntorch as s; print(s.__file__, s.ipu.is_enabled(), s.Leaky(0.9).spike_grad)"
     done = subprocess.run(
         [sys.executable, "-c", code],
