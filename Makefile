@@ -85,7 +85,7 @@ examples/tutorials/%.ipynb: examples/tutorials/%.py
 docs: notebooks  ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
-# Release 1.0.0 in an environment of its own; it declares none of what it imports.
+# Release 1.0.0 in a separate environment; it declares none of what it imports.
 $(PEER)/ready: .venv/torch
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/pip install --quiet "$(TORCH)"

@@ -1,6 +1,6 @@
 """Compare environments on pieces of work, turn by turn.
 
-Each runs as a process of its own, and they take turns of a fraction of a second, so that the noise
+Each runs in a separate process, and they take turns of a fraction of a second, so that the noise
 of the machine falls on all alike. What counts is the ratio of the lower quartiles.
 """
 

@@ -1,4 +1,4 @@
-"""Networks as their users write them: the loop over time stands in ``forward``.
+"""Networks as their users write them: the loop over time is in ``forward``.
 
 Each is what many public projects hold, in small: ``Net(width, time)`` has layers of ``width``
 neurons and runs for ``time`` steps, and ``net.inputs(batch)`` is what it is called with. They hold

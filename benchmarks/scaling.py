@@ -42,7 +42,7 @@ def measure(shape: tuple[int, ...]) -> list[float]:
 
 def main() -> None:
     print(f"{'varied':8}{'shape':>20}{'unroll':>12}{'an update':>12}{'copy':>12}{'ratio':>8}")
-    # Each in a process of its own: whether memory is fresh depends on what was freed before.
+    # Each in a separate process: whether memory is fresh depends on what was freed before.
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for varied, shapes in SIZES.items():
             for shape, (ours, copy) in zip(shapes, pool.imap(measure, shapes), strict=True):

@@ -58,7 +58,7 @@ def tutorial5(data: Path | None) -> Iterator[str]:
     def loss_fn(_: Tensor, membranes: Tensor, targets: Tensor) -> Tensor:
         return torch.stack([F.cross_entropy(mem, targets) for mem in membranes]).sum()
 
-    # The tutorial explains a step with an update of its own.
+    # The tutorial explains a step with its own update.
     train(net, chain(islice(loader, 1), loader), optimizer, loss_fn, 25)
     yield accuracy(net, data, 25)
 

@@ -57,8 +57,8 @@ class Model:
     :param parameters: names of what the update takes after the states
     :param update: ``update(*inputs, *states, *parameters)`` returns the new states before any
         reset, without the spikes
-    :param step: in place of the update and of everything below but ``recurrent``, a step with its
-        own firing and reset: ``step(*inputs, *states, *parameters, threshold=..., spike=...,
+    :param step: replaces the update and everything below but ``recurrent``: a step with its own
+        firing and reset: ``step(*inputs, *states, *parameters, threshold=..., spike=...,
         fired=...)`` returns the spikes and the new states
     :param inputs: names of what the update takes before the states
     :param recurrent: whether the first state is the spikes of the last step
@@ -142,7 +142,7 @@ class Model:
         """Compose update, reset and firing.
 
         The step takes, beside what is said in :class:`Dynamics`, ``quantize(state)`` for each new
-        state, and an ``above(states, threshold)`` in place of the model's.
+        state, and an ``above(states, threshold)`` that replaces the model's.
         """
         given, held = len(self.inputs), len(self.inputs) + len(self.states)
         late, now = delay and reset != "none", not delay and reset != "none"

@@ -1,4 +1,4 @@
-"""Checks for neurons of your own: that one keeps what every neuron of the library promises."""
+"""Check that your own neuron keeps what every neuron of the library promises."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _warm(neuron: SpikingNeuron, x: Tensor) -> Any:
 
 
 def _weighted(outs: Iterable[Tensor]) -> Tensor:
-    """Return the sum of all values, each with a weight of its own."""
+    """Return the sum of all values, each with a different weight."""
     total = torch.zeros(())
     for i, out in enumerate(outs):
         weights = torch.linspace(0, 7.3 + i, out.numel(), device=out.device).cos()

@@ -88,7 +88,7 @@ def check_requirements(root):
     run = re.findall(r"- ([\w-]+) ?(.*)", recipe)
     run = {names.get(name, name) + bound for name, bound in run if name != "python"}
     for requirement in sorted(run ^ set(stated)):
-        yield f"{requirement} stands in one of pyproject.toml and recipe/recipe.yaml alone"
+        yield f"{requirement} is in only one of pyproject.toml and recipe/recipe.yaml"
 
 
 def check_links(root):

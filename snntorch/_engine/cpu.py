@@ -271,8 +271,8 @@ class Run:
 
 @cache
 def _parts(neurons: int, rows: int, at_once: int) -> list[tuple[int, int, int, int]]:
-    """Cut a run into parts, each with sums of its own, by the problem alone: so its results do
-    not depend on the number of threads."""
+    """Cut a run into parts, each with separate sums, by the problem alone: so its results do not
+    depend on the number of threads."""
     chunk = min(MOST, max(LEAST, rows * neurons // 4))
     units = rows * -(-neurons // chunk)
     parts = max(1, min(PARTS, units, at_once * rows * neurons // TASK))

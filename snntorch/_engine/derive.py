@@ -23,7 +23,7 @@ from ..dynamics import Dynamics
 # Names of a neuron's states and parameters begin without an underscore.
 INPUT, FEEDBACK, SPIKES = "_x", "_feedback", "_spikes"
 GIVEN = "given"
-"""In place of a slope: its values are computed outside and given to the backward pass."""
+"""Given instead of a slope: its values are computed outside and given to the backward pass."""
 
 
 class Unsupported(Exception):
@@ -115,7 +115,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
         given = numbers(len(outs), 0.23), numbers(len(names), 0.37), numbers(len(extra), 1.3)
         return make_fx(joint)(*given).graph
 
-    # In a thread of its own, where no mode or hook of the caller is on, such as a checkpoint's.
+    # In a separate thread, where no mode or hook of the caller is on, such as a checkpoint's.
     with ThreadPoolExecutor(1) as thread:
         graph = thread.submit(trace).result()
         tried = thread.submit(_try, dynamics, len(names))

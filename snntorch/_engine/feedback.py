@@ -45,7 +45,7 @@ class LinearFeedback:
         """Return the gradients of weight and bias over all steps.
 
         :param d_feedback: ``[T, ...]``
-        :param spikes: those of the step before, likewise
+        :param spikes: those of the step before, of the same shape
         """
         d_feedback = d_feedback.reshape(self.out_shape)
         return [d_feedback.t() @ spikes.reshape(self.shape), d_feedback.sum(0)]
@@ -77,7 +77,7 @@ class ConvFeedback:
         """Return the gradients of weight and bias over all steps.
 
         :param d_feedback: ``[T, ...]``
-        :param spikes: those of the step before, likewise
+        :param spikes: those of the step before, of the same shape
         """
         d_feedback, spikes = d_feedback.reshape(self.out_shape), spikes.reshape(self.shape)
         return list(self._gradients(d_feedback, spikes, [False, True, True])[1:])

@@ -159,7 +159,7 @@ def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
     """Return a body from the user's folder, or make it: loading the tracer takes a second."""
     slope = getattr(spec.slope, "__module__", None)
     if spec.dynamics.name is None or slope not in (None, surrogate.__name__):
-        return make(spec)  # of somebody's own, which may change without notice
+        return make(spec)  # a user's, which may change without notice
     key = [spec.dynamics.name, spec.dtype, getattr(spec.slope, "__qualname__", spec.slope)]
     key += [spec.count, spec.static, *map(sorted, (spec.stores, spec.given, spec.wanted))]
     name = hashlib.sha256((_sources() + repr(key)).encode()).hexdigest()[:24]

@@ -34,8 +34,8 @@ def empty(shape: Sequence[int], like: Tensor) -> Tensor:
         block = torch.empty(size, dtype=torch.uint8, device="cpu")
     array = block.numpy()[:size]
     _used.add(block.data_ptr())
-    # A tensor made as it is to be is no view, which autograd lets nobody change where a function
-    # of its own returns it.
+    # Build the final shape directly: autograd forbids in-place changes of a view that a custom
+    # function returns.
     dtype = getattr(np, str(like.dtype).removeprefix("torch."), None)
     if dtype is not None:
         array = array.view(dtype).reshape(shape)

@@ -41,7 +41,7 @@ class Problem:
     """Its weight and bias."""
     projection: Callable[[Tensor], tuple[Tensor, Step]] | None = None
     """For a neuron with gates: returns what the input gives to them, a product that is taken for
-    all steps at once, and the step that takes this in place of the input."""
+    all steps at once, and the step that takes this instead of the input."""
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,4 @@ class Solution:
     traces: tuple[Tensor, ...] | None
     """Every state over time, ``[T, ...]``; None if only spikes were asked for."""
     states: States
-    """The last states, as tensors of their own."""
+    """The last states, as separate tensors."""

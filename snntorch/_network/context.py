@@ -1,4 +1,4 @@
-"""Where the program stands, and under what it runs."""
+"""The line of the user's code, and the modes it runs under."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def user_line() -> tuple[str, int] | None:
 
 
 def position() -> tuple[Any, ...]:
-    """Return where the program stands."""
+    """Return the position in the user's code."""
     frame: Any = sys._getframe(2)
     found = []
     while frame is not None and frame.f_code not in BASES:

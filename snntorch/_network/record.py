@@ -124,7 +124,7 @@ class Recorder(TorchFunctionMode):
         self.exact_random, self.backend = exact_random, backend
         self.sites: dict[Any, Site] = {}
         self.similar: dict[Any, list[Site]] = {}
-        self.numbers: dict[Any, set[float]] = {}  # by the place in the code where they stand
+        self.numbers: dict[Any, set[float]] = {}  # by the place in the code
         self.leaves: dict[int, Node] = {}
         self.storages: set[int] = set()
         self.kept: list[Any] = []  # so that no id is used again
@@ -172,7 +172,7 @@ class Recorder(TorchFunctionMode):
         return site
 
     def handle(self, node: Node, index: int) -> Lazy:
-        """Return what stands for an output of a node."""
+        """Return the lazy tensor of an output of a node."""
         shape, stride, dtype, device = node.site.metas[index]
         grad = node.grad and (dtype.is_floating_point or dtype.is_complex)
         lazy = _make(Lazy, shape, strides=stride, dtype=dtype, device=device, requires_grad=grad)
@@ -181,7 +181,7 @@ class Recorder(TorchFunctionMode):
         return lazy
 
     def out(self, node: Node) -> Any:
-        """Return what stands for the outputs of a node."""
+        """Return the lazy tensors of the outputs of a node."""
         site = node.site
         if site.container is None:
             return self.handle(node, 0)
@@ -284,7 +284,7 @@ class Recorder(TorchFunctionMode):
             atoms += kind, tree
 
     def record(self, func: Any, args: Any, kwargs: Any, kind: str = "call") -> Any:
-        """Add a node that calls a function; return what stands for its outputs."""
+        """Add a node that calls a function; return its outputs as lazy tensors."""
         under = context()
         if under is None:
             raise _Unknown("runs under hooks on saved tensors")
@@ -609,7 +609,7 @@ class Recorder(TorchFunctionMode):
         """Put a hook on a value, through which the gradients of all its uses go."""
         lazy = args[0]
         node = lazy._node
-        if node.values is None:  # nobody has used it yet
+        if node.values is None:  # its first use
             self.flushes[name, user_line()] += 1
             self.settle([node])
             _isolate(node)

@@ -138,7 +138,7 @@ class Stage:
     function: str = ""
     """The operation, in a compiled network."""
     line: str | None = None
-    """The line of code that it stands in."""
+    """The line of the user's code that calls it."""
     steps: int | None = None
     """How many times it was recorded."""
 

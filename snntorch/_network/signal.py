@@ -88,7 +88,7 @@ def _stacked(steps: list[Any]) -> Any:
     if all(isinstance(step, Tensor) for step in steps):
         return torch.stack(steps)
     if alike and isinstance(first, dict) and all(step.keys() == first.keys() for step in steps):
-        out = copy(first)  # of its own class
+        out = copy(first)  # of the same class
         out.update({key: _stacked([step[key] for step in steps]) for key in first})
         return out
     if alike and isinstance(first, tuple | list) and len({len(step) for step in steps}) == 1:

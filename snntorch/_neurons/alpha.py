@@ -26,7 +26,7 @@ class Alpha(LIF):
 
     :param alpha: decay rate :math:`\alpha` of the excitatory current per time step, clamped to
         [0, 1] in use, a number or a tensor that broadcasts to one sample; greater than ``beta``
-    :param beta: decay rate :math:`\beta` of the inhibitory current, likewise
+    :param beta: decay rate :math:`\beta` of the inhibitory current, in the same range
     :param learn_alpha: make ``alpha`` a learnable parameter
     :param learn_beta: make ``beta`` a learnable parameter
     :raises ValueError: ``alpha`` not greater than ``beta``
@@ -108,8 +108,8 @@ class Alpha(LIF):
         :param input_: input current ``[B, ...]``
         :param syn_exc: excitatory current that broadcasts to the input's shape; default the last
             call's, or zeros
-        :param syn_inh: inhibitory current, likewise
-        :param mem: membrane potential, likewise; it decides over the reset only
+        :param syn_inh: inhibitory current, by default as ``syn_exc``
+        :param mem: membrane potential, by default as ``syn_exc``; it decides over the reset only
         :returns: ``spk, syn_exc, syn_inh, mem`` of the input's shape; ``spk`` alone with
             ``init_hidden=True`` unless ``output=True``
         """

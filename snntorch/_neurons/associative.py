@@ -77,7 +77,7 @@ class AssociativeLeaky(WholeSequence):
         :param num_spiking_neurons: the square of the number of values and keys
         :param use_q_projection: read the spikes out by a query
         :returns: the layer
-        :raises ValueError: ``num_spiking_neurons`` is no square
+        :raises ValueError: ``num_spiking_neurons`` is not a square number
         """
         side = isqrt(num_spiking_neurons)
         if side * side != num_spiking_neurons:

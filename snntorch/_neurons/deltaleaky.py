@@ -23,8 +23,8 @@ class DeltaLeaky(Leaky):
         the membrane, a number or a tensor that broadcasts to one sample; default 1. It is in no
         ``state_dict``
     :param args: the arguments of :class:`Leaky`, ``beta`` first
-    :param kwargs: likewise
-    :raises TypeError: ``delta_threshold`` is no number
+    :param kwargs: keyword arguments of :class:`Leaky`
+    :raises TypeError: ``delta_threshold`` is not a number
 
     Of these arguments, ``threshold``, ``reset_mechanism`` and ``reset_delay`` have no effect.
 

@@ -23,8 +23,9 @@ class Lapicque(LIF):
 
     :param beta: :math:`e^{-T / (R C)}`, a number or a tensor that broadcasts to one sample; clamped
         to [0, 1] in use; False to take it from ``R`` and ``C``
-    :param R: resistance in ohm, likewise; False for 1, or for what follows from the others
-    :param C: capacitance in farad, likewise; False for what follows from the others
+    :param R: resistance in ohm, a number or a tensor; False for 1, or for what follows from the
+        others
+    :param C: capacitance in farad, a number or a tensor; False for what follows from the others
     :param time_step: duration :math:`T` of a step in seconds
     :param learn_beta: make ``beta`` a learnable parameter, which R or C, if not given, follow; with
         R and C given, C follows

@@ -49,7 +49,7 @@ class LeakyParallel(WholeSequence):
         *i* starts from the *i*-th ``beta``
     :param device: where the parameters are made
     :param dtype: their type
-    :raises ValueError: ``beta`` has another number of values, or ``dropout`` is no probability
+    :raises ValueError: ``beta`` has another number of values, or ``dropout`` is not a probability
 
     The other arguments are those of :class:`SpikingNeuron`. The weights are named as in ``nn.RNN``,
     in the attribute ``rnn``, with :math:`V` as ``weight_hh_l0``; ``beta`` keeps the values given.
@@ -128,7 +128,7 @@ class LeakyParallel(WholeSequence):
         """Return a gradient of the feedback without what is off the diagonal.
 
         :param grad: ``[hidden_size, hidden_size]``
-        :returns: likewise
+        :returns: a diagonal matrix of the same shape
         """
         return grad.diagonal().diag_embed()
 

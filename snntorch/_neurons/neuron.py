@@ -21,7 +21,7 @@ _TAKEN = (*_FIRING, "spk", "countdown", "graded_spikes_factor", "reset_mechanism
 
 
 class Neuron(SpikingNeuron):
-    r"""Parent of a neuron of your own: name its states and parameters, and write one time step.
+    r"""Base class for your own neuron: name its states and parameters, and write one time step.
 
     This is all of an adaptive leaky integrate-and-fire neuron::
 

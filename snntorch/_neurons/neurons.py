@@ -39,7 +39,7 @@ class SpikingNeuron(Overridable):
 
     * ``"subtract"``: the threshold is taken off, :math:`U[t] \gets U[t] - R[t] U_{\rm thr}`;
     * ``"zero"``: the membrane starts again from zero (what exactly is set to zero is part of each
-      model, and stands in its documentation);
+      model, see its documentation);
     * ``"none"``: nothing happens; the neuron is a leaky integrator with spikes.
 
     States are plain tensors. They move with ``.to()``, and are in no ``state_dict``, pickle or
@@ -261,7 +261,7 @@ class SpikingNeuron(Overridable):
         return (self.spike_grad(flat) * winner).reshape(overdrive.shape)
 
     def mem_reset(self, mem: Tensor) -> Tensor:
-        """Return the reset signal of a membrane potential: who stands above the threshold.
+        """Return the reset signal of a membrane potential: 1 above the threshold, else 0.
 
         :param mem: membrane potential, any shape that the threshold broadcasts to
         :returns: 1 where the neuron is to be reset, 0 elsewhere, without gradient
@@ -559,7 +559,7 @@ class SpikingNeuron(Overridable):
             warnings.warn(
                 f"{shapes} does not fit the shape {tuple(shape)} of this input, and the neuron "
                 "starts anew. Reset it between sequences with utils.reset(net), and give "
-                "each layer a neuron of its own. This is said once for each neuron",
+                "each layer a separate neuron. This is said once for each neuron",
                 stacklevel=2,
             )
         return self._snn_at_rest(name, x, shape)

@@ -13,7 +13,7 @@ from .states import RESET, Stateful, is_ours, one_or_all
 
 States = tuple[Tensor, ...]
 
-# What a subclass or a single neuron may define in place of the library's own.
+# What a subclass or a single neuron may define instead of the library's.
 PARTS = (
     "_base_state_function",
     "_base_sub",
@@ -83,7 +83,7 @@ class Overridable(Stateful):
         if self._snn_own_part is None:
             cls = type(self)
             for name, function in cls._snn_made_with:
-                if getattr(cls, name, None) is not function:  # put in place of the library's
+                if getattr(cls, name, None) is not function:  # replaces the library's
                     self.__dict__.update(
                         _snn_overridden=self._snn_overridden | {name}, _snn_own_part=name
                     )

@@ -26,7 +26,7 @@ class RecurrentOneToOne(nn.Module):
 
 
 class RecurrentLIF(LIF):
-    """Parent of the neurons with feedback; their arguments stand in :class:`RLeaky`."""
+    """Base class of the recurrent neurons; :class:`RLeaky` documents their arguments."""
 
     V: Tensor
     recurrent: nn.Module

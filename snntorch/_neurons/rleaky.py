@@ -98,7 +98,7 @@ class RLeaky(RecurrentLIF):
         :param input_: input current ``[B, ...]``
         :param spk: spikes of the last step that broadcast to the input's shape; default the last
             call's, or zeros
-        :param mem: membrane potential, likewise
+        :param mem: membrane potential, by default as ``spk``
         :returns: ``spk, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """

@@ -100,8 +100,8 @@ class RSynaptic(RecurrentLIF):
         :param input_: input current ``[B, ...]``
         :param spk: spikes of the last step that broadcast to the input's shape; default the last
             call's, or zeros
-        :param syn: synaptic current, likewise
-        :param mem: membrane potential, likewise
+        :param syn: synaptic current, by default as ``spk``
+        :param mem: membrane potential, by default as ``spk``
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """

@@ -30,7 +30,7 @@ class SConv2dLSTM(SpikingLSTM):
     :param bias: whether the convolution has a bias
     :param max_pool: size of a max pooling of the membrane before it fires, an int or a pair; 0 for
         none
-    :param avg_pool: size of an average pooling, likewise
+    :param avg_pool: size of an average pooling; 0 for none
     :raises ValueError: both kinds of pooling
 
     The other arguments are those of :class:`SpikingNeuron`.
@@ -115,8 +115,8 @@ class SConv2dLSTM(SpikingLSTM):
         :param input_: image ``[B, in_channels, H, W]``
         :param syn: cell state that broadcasts to ``[B, out_channels, H, W]``; default the last
             call's, or zeros
-        :param mem: membrane potential, likewise
-        :returns: ``spk, syn, mem``; the states ``[B, out_channels, H, W]``, the spikes likewise or
+        :param mem: membrane potential, by default as ``syn``
+        :returns: ``spk, syn, mem``; the states ``[B, out_channels, H, W]``, the spikes too, or
             pooled; ``spk`` alone with ``init_hidden=True`` unless ``output=True``
         """
         return self._snn_call(input_, syn, mem)

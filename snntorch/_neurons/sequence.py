@@ -46,7 +46,7 @@ def linear_scan(decay: Tensor, x: Tensor, first: Tensor) -> Tensor:
 
     .. math:: Y[t] = A[t]\, Y[t-1] + X[t], \qquad Y[-1] = Y_0
 
-    It takes about :math:`2 \sqrt T` vectorised steps in place of :math:`T`, and work and memory in
+    It takes about :math:`2 \sqrt T` vectorized steps instead of :math:`T`, and work and memory in
     proportion to :math:`T`: the sequence is cut into chunks that advance side by side, each from
     zero, and then each is given what the one before left. Nothing is divided, so products of
     decays may vanish.

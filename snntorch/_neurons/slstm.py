@@ -23,9 +23,9 @@ class SpikingLSTM(SpikingNeuron):
     _snn_taken_off = {"zero": "_base_state_reset_zero"}  # noqa: RUF012
 
     _snn_places: ClassVar[tuple[int, ...]]
-    """Where the input, forget, candidate and output gates stand among the four."""
+    """Where the input, forget, candidate and output gates are among the four."""
     _snn_dim: ClassVar[int]
-    """The dimension in which they stand side by side."""
+    """The dimension in which they are side by side."""
     _snn_gates: Callable[[Tensor, Tensor], Tensor]
     """What input and membrane give to the four gates."""
     _snn_drive: Callable[..., Tensor]
@@ -151,7 +151,7 @@ class SLSTM(SpikingLSTM):
         :param input_: input ``[B, input_size]``
         :param syn: cell state that broadcasts to ``[B, hidden_size]``; default the last call's, or
             zeros
-        :param mem: membrane potential, likewise
+        :param mem: membrane potential, by default as ``syn``
         :returns: ``spk, syn, mem``, each ``[B, hidden_size]``; ``spk`` alone with
             ``init_hidden=True`` unless ``output=True``
         """

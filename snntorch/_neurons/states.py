@@ -208,7 +208,7 @@ class Stateful(nn.Module):
     def reset_hidden(self) -> None:
         """Reset the states of this neuron; called on a class, of all its living neurons."""
         if getattr(self.reset_mem, "__func__", None) is Stateful.reset_mem:
-            self._snn_forget()  # nobody needs the zeros
+            self._snn_forget()  # the zeros are not needed
         else:
             self.reset_mem()
 

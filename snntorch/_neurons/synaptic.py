@@ -22,7 +22,7 @@ class Synaptic(LIF):
 
     :param alpha: decay rate :math:`\alpha` of the synaptic current per time step, clamped to
         [0, 1] in use, a number or a tensor that broadcasts to one sample
-    :param beta: decay rate :math:`\beta` of the membrane, likewise
+    :param beta: decay rate :math:`\beta` of the membrane, in the same range
     :param learn_alpha: make ``alpha`` a learnable parameter
     :param learn_beta: make ``beta`` a learnable parameter
     :param reset_delay: reset one step after the spike (default), or within the same step
@@ -90,7 +90,7 @@ class Synaptic(LIF):
         :param input_: input current ``[B, ...]``
         :param syn: synaptic current that broadcasts to the input's shape; default the last
             call's, or zeros
-        :param mem: membrane potential, likewise
+        :param mem: membrane potential, by default as ``syn``
         :returns: ``spk, syn, mem`` of the input's shape; ``spk`` alone with ``init_hidden=True``
             unless ``output=True``
         """

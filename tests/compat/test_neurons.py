@@ -612,7 +612,7 @@ def test_parameters_of_the_wrong_length_are_an_error(parameter, mechanism):
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize(
     ("init_hidden", "programs"),
-    # A first step finds no hidden state: it is a program of its own.
+    # A first step finds no hidden state: it is a separate program.
     [(False, 1), (True, 2)],
     ids=["explicit", "hidden"],
 )

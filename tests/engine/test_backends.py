@@ -41,7 +41,7 @@ def learnable(model, learn=True):
 
 
 def vectors(model):
-    """Return a value of its own for each neuron, near the model's."""
+    """Return a different value for each neuron, near the model's."""
     spread = torch.linspace(0.9, 1.05, model.hidden[-1])
     return {name: getattr(model.make(), name).detach() * spread for name in model.vectors}
 

@@ -32,7 +32,7 @@ _B = {"beta": 0.9}
 
 # Operations that poptorch 3.4 has handlers for, by their names in its graphs.
 HANDLED = set((TESTS / "data" / "poptorch34_aten_handlers.txt").read_text().split())
-# How the recorder names what stands there under another name, or computes nothing.
+# How the recorder names what is there under another name, or computes nothing.
 HANDLED |= {"_to_copy", "lift_fresh_copy"}
 
 

@@ -57,8 +57,8 @@ def test_two_threads(expected):
 def test_workers_of_a_data_loader(start):
     if start not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {start}")
-    # In a process of its own: where threads have just come to an end, as after other tests, a fork
-    # can copy a lock of the matrix library's that nobody will release, whatever is installed.
+    # In a separate process: where threads have just come to an end, as after other tests, a fork
+    # can copy a lock of the matrix library's that is never released, whatever is installed.
     command = [sys.executable, "-W", "ignore", __file__, start]
     subprocess.run(command, check=True, timeout=120)
 

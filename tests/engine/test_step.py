@@ -1,4 +1,4 @@
-"""A single step under transforms, checkpoints, and with methods of one's own."""
+"""A single step under transforms, checkpoints, and with overridden methods."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_transforms_and_traces_see_every_operation():
 
 
 def own_method(name):
-    """A class with a public method of its own, and a neuron with one in its place."""
+    """A subclass with an overridden public method, and a neuron where it is replaced."""
     methods = {
         "mem_reset": lambda mem: torch.zeros_like(mem),
         "fire": lambda mem: 7 * (mem > 0.1).to(mem),

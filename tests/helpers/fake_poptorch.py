@@ -1,7 +1,7 @@
 """Stands in for poptorch, which comes with the Poplar SDK alone: it is not poptorch.
 
 It has the calls that the tutorial makes, and the rules that break a model there: the forward pass
-is recorded once, for one shape, on tensors whose values nobody may look at; the record alone is
+is recorded once, for one shape, on tensors whose values are unknown; the record alone is
 differentiated; the loss goes through ``identity_loss``. What an IPU computes it cannot tell.
 """
 

@@ -595,7 +595,7 @@ def lazy_linear(net, x):
     return plain(net, [net.late(x_t) for x_t in x])
 
 
-# What stands between the layers -----------------------------------------------------------------
+# What comes between the layers -----------------------------------------------------------------
 
 
 @case(2)

@@ -25,7 +25,7 @@ class Model:
     vectors: tuple[str, ...] = ("threshold",)  # what may be given for each neuron
     fired: tuple[int, ...] | None = field(default=None)  # shape of the spikes, if pooled
     mechanism: bool = True  # whether it takes reset_mechanism
-    cleared: bool = False  # whether the membrane is returned after a reset of its own
+    cleared: bool = False  # whether the membrane is returned after its own reset
     rounded: bool = False  # whether a kernel may round otherwise, by a product or an exponential
     scale: float = 1.0  # of the input, in units of the model's own
     # The equation as helpers/reference.py runs it; None for those that are written there.

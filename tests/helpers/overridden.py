@@ -35,7 +35,7 @@ def last(out, function):
 
 
 class Trained:
-    """A subclass with a parameter of its own."""
+    """A subclass with its own parameter."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -84,7 +84,7 @@ class Taken(Trained):
 
 
 class Firing(Trained):
-    """A threshold of its own for spikes, and another for the reset."""
+    """Its own threshold for spikes, and another for the reset."""
 
     def fire(self, mem):
         return self.spike_grad(mem - self.a * self.threshold) * self.graded_spikes_factor
@@ -124,7 +124,7 @@ class Own(Trained):
 
 
 def assigned(neuron):
-    """Damp the membrane by a function that is put in place of the neuron's own."""
+    """Damp the membrane by a function that replaces the neuron's."""
     given = neuron.state_function
     neuron.a = nn.Parameter(torch.tensor(0.8))
     neuron.state_function = lambda input_: last(given(input_), lambda mem: neuron.a * mem)

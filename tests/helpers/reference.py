@@ -163,7 +163,7 @@ def run(
     :param p: parameters by the names of the state_dict
     :param x: input ``[T, B, ...]``
     :param shape: shape of the states
-    :param model: the row of a model with an equation of its own: ``equation(o, p, x, s)`` returns
+    :param model: the row of a model with its own equation: ``equation(o, p, x, s)`` returns
         the new states by name, before any reset; with spikes among them, ``spk``, it has fired and
         was reset
     """

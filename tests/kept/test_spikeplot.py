@@ -82,7 +82,7 @@ def test_animated_spike_counts(ax, interpolate):
     )
     assert len(list(film._framedata)) == 4 * interpolate
     assert limits(ax) == [0, 4, 0.9, 3.1]
-    film._draw_was_started = True  # nobody is to see it
+    film._draw_was_started = True  # it is not shown
 
 
 @pytest.mark.parametrize(("steps", "frames"), [(False, 5), (0, 5), (3, 3)])

@@ -178,7 +178,7 @@ FAULTS = [
 
 
 def faulty(fault):
-    """Ways to run a program with a fault in place of a compiler."""
+    """Ways to run a program with a fault instead of a compiler."""
 
     def way(plain):
         return lambda forward, net: partial(fault, plain(forward, net), net)

@@ -739,7 +739,7 @@ def test_what_profits_says_nothing_and_stays_compiled(caplog, x):
 
 
 def test_nothing_is_said_unless_asked_for():
-    """A library must not print: its logger has no handler of its own, and no level."""
+    """A library must not print: its logger has neither a handler nor a level."""
     code = (
         "import torch, snntorch as snn\n"
         "net = snn.compile(snn.Leaky(0.9, init_hidden=True))\n"

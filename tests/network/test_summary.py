@@ -43,7 +43,7 @@ def test_dense_network_by_hand():
     # neurons get 2 and fire.
     x = torch.tensor([[1.0, 1, 1], [0, 1, 1], [1, 1, 3], [0, 0, 0]])[:, None]
     first, hidden, second, output = snn.summary(net, x)
-    assert (first.operations, first.additions, first.products) == (16, 10, 6)  # 3 is no spike
+    assert (first.operations, first.additions, first.products) == (16, 10, 6)  # 3 is not a spike
     assert first.dense == 3 * 2
     assert (hidden.neurons, hidden.rate, hidden.silent, hidden.saturated) == (2, 2 / 4, 0, 0)
     assert (second.additions, second.products, second.dense) == (2 * 2 * 4, 0, 8)
@@ -189,7 +189,7 @@ def test_rates_of_a_sequential_network_equal_those_of_unroll():
 
 
 def numbers(rows):
-    """What a summary says of each layer, without where it stands."""
+    """What a summary says of each layer, without its place."""
     return [(*vars(row).values(),)[1:] for row in rows]
 
 

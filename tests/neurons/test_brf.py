@@ -1,6 +1,6 @@
 """Published networks of BRF neurons classify as their authors report.
 
-The weights and recordings are no part of the project; the tests are skipped where they are missing.
+The weights and recordings are not part of the project; without them the tests are skipped.
 """
 
 import gzip

@@ -105,7 +105,7 @@ def test_after_a_transform_a_neuron_is_as_before(model, transform):
     neuron, x = model.make(init_hidden=True, output=True, learn_threshold=True), model.input(6)
     parameters = dict(neuron.named_parameters())
     TRANSFORMS[transform](neuron, parameters, x)
-    with warnings.catch_warnings():  # a sample of its own has another shape
+    with warnings.catch_warnings():  # a single sample has another shape
         warnings.simplefilter("ignore", UserWarning)
         got = neuron(x)
     assert all(each.isfinite().all() for each in got)
@@ -211,9 +211,7 @@ def test_a_surrogate_may_be_set_later(given):
 def test_one_neuron_for_two_layers_is_told():
     lif = snn.Leaky(0.9, init_hidden=True)
     lif(torch.rand(2, 6))
-    with pytest.warns(
-        UserWarning, match=r"\(2, 6\).*\(2, 3\).*give each layer a neuron of its own"
-    ):
+    with pytest.warns(UserWarning, match=r"\(2, 6\).*\(2, 3\).*give each layer a separate neuron"):
         lif(torch.rand(2, 3))
 
 

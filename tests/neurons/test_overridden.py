@@ -18,7 +18,7 @@ def case(request):
 
 
 def test_traces_and_gradients_of_1_0_0(case):
-    """50 steps: spikes and states to the bit, or to rounding after products; gradients likewise."""
+    """50 steps: spikes and states to the bit, or to rounding after products; so do gradients."""
     got = overridden.run(overridden.make(*case), overridden.current(case[0]))
     prefix = "/".join(case) + "/"
     want = {name[len(prefix) :]: GOLDEN[name] for name in GOLDEN.files if name.startswith(prefix)}

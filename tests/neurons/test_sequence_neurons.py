@@ -1,4 +1,4 @@
-"""The neurons that take whole sequences, DeltaLeaky, and the layers that are no neurons."""
+"""The neurons that take whole sequences, DeltaLeaky, and the layers that are not neurons."""
 
 import copy
 import io

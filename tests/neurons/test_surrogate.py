@@ -221,7 +221,7 @@ def test_foreign_functions_and_callables_are_accepted():
 
 
 class Wide(surrogate.FastSigmoid):
-    """A backward of its own, 1 / (1 + |u|) at slope 1."""
+    """Its own backward, 1 / (1 + |u|) at slope 1."""
 
     @staticmethod
     def backward(ctx, grad_output):
@@ -230,7 +230,7 @@ class Wide(surrogate.FastSigmoid):
 
 
 class Late(surrogate.FastSigmoid):
-    """A forward of its own, with the parent's gradient."""
+    """Its own forward, with the parent's gradient."""
 
     @staticmethod
     def forward(ctx, input_, slope=1):

@@ -1709,7 +1709,7 @@ def test_a_map_takes_precedence():
 
 
 def test_a_recurrent_neuron_is_taken_apart_for_a_map():
-    """The weight of a neuron that a user converts is a layer of its own, one step later."""
+    """The weight of a neuron that a user converts is a separate layer, one step later."""
     net = nn.Sequential(snn.RLeaky(0.9, linear_features=3, init_hidden=True, reset_delay=False))
     graph, seen = exported(net, torch.rand(2, 3)), []
 

@@ -1,6 +1,6 @@
 """The code on the pages of 1.0.0's documentation runs unchanged.
 
-The pages are no part of the project: their blocks are taken out when the tests run, and run page
+The pages are not part of the project: their blocks are taken out when the tests run, and run page
 by page, with stand-ins for what they fetch and show (folder standins), on few images.
 """
 
