@@ -25,9 +25,9 @@ _VARIABLE = "SNNTORCH_DATA"
 def mnist(train: bool = True, root: str | os.PathLike[str] | None = None) -> TensorDataset:
     """Return handwritten digits: by default 5,000 of MNIST to train on and 1,000 to test on.
 
-    .. code-block:: python
+    Example::
 
-        images, labels = snntorch.datasets.mnist().tensors
+        images, labels = snn.datasets.mnist().tensors
 
     :param train: the digits to train on, else those to test on
     :param root: a folder with the four IDX files of the full data set, gzipped or plain; default:
