@@ -164,9 +164,7 @@ class LossFunctions:
 
     To write your own loss, define ``_compute_loss``. It gets the arguments of the call, and returns
     the loss reduced by ``_intermediate_reduction()``. That is ``reduction``, or ``"none"`` if there
-    is a weight, since weights are applied first. The call does the remaining reduction.
-
-    .. code-block:: python
+    is a weight, since weights are applied first. The call does the remaining reduction::
 
         class margin_loss(SF.LossFunctions):
             def _compute_loss(self, spk_out, targets):

@@ -11,7 +11,7 @@ from project import ROOT
 from torch import nn
 
 import snntorch as snn
-from snntorch import spikeplot, surrogate
+from snntorch import functional, spikeplot, surrogate
 from snntorch.functional.stdp_learner import STDPLearner
 
 PACKAGE = ROOT / "snntorch"
@@ -51,6 +51,7 @@ def test_example(name, code):
         "nn": nn,
         "snn": snn,
         "surrogate": surrogate,
+        "SF": functional,
         "splt": spikeplot,
         "STDPLearner": STDPLearner,
         "num_steps": 3,
