@@ -328,8 +328,8 @@ plt.show()
 
 # %% [markdown]
 # Compare the panels. Linear times without normalization use only the first $\tau = 5$ steps. With
-# normalization, white pixels fire at step 0, and the background forms a line at the end. Clipping
-# removes it; what remains are the pixels of the digit, with one spike each.
+# normalization, the brightest pixels fire in the first steps, and the background forms a line at
+# the end. Clipping removes it; what remains are the pixels of the digit, with one spike each.
 #
 # A larger `tau` also spreads the spikes, as long as they fit into `num_steps`. If they do not, the
 # encoder raises an error that says what to change.
@@ -339,7 +339,8 @@ plt.show()
 #
 # The animation shows the same digit as a rate code (left), as a rate code with a gain of 0.25
 # (middle), and as a clipped latency code (right). On the left the digit flickers throughout. On the
-# right most of it appears in the first frame, and only its gray edges follow.
+# right its bright core appears in the first two steps, and only gray pixels of the edge follow, one
+# by one.
 
 # %%
 clipped = codes["linear, normalized, clipped"]
