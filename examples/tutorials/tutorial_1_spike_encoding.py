@@ -352,10 +352,10 @@ plt.close(fig)
 HTML(animation.to_jshtml())
 
 # %% [markdown]
-# Which of them keeps more of the image, and which stands up to noise? Decode both: the rate code by
-# its mean, the linear latency code by $x = 1 - t / (T - 1)$, where $t$ is the time of the spike and
-# $T$ the number of steps. A pixel that never fires counts as black. Then disturb the spikes in two
-# ways: delete every fifth one at random, or shift each by up to 10 steps.
+# Which of them keeps more of the image, and which copes better with noise? Decode both: the rate
+# code by its mean, the linear latency code by $x = 1 - t / (T - 1)$, where $t$ is the time of the
+# spike and $T$ the number of steps. A pixel that never fires counts as black. Then disturb the
+# spikes in two ways: delete every fifth one at random, or shift each by up to 10 steps.
 
 
 # %%
@@ -395,7 +395,7 @@ for name, (spikes, decode) in rows.items():
     print(f"{name:8} {count:17.0f} {errors[0]:7.3f} {errors[1]:12.3f} {errors[2]:8.3f}")
 
 # %% [markdown]
-# The latency code keeps the image almost exactly, with one spike for every 68 of the rate code. But
+# The latency code keeps the image almost exactly, with one spike for about 70 of the rate code. But
 # a pixel has only that one spike: if it is lost, so is the pixel, and if it comes late, the pixel
 # is darker. The rate code loses less, as each pixel has many spikes. A shift does not change it at
 # all, since a mean over time does not depend on the order.

@@ -163,7 +163,7 @@ plt.show()
 #
 # $U$ is the potential relative to rest, so $U = 0$ means at rest. The product $\tau = R C$ has the
 # unit of a time, ohm times farad is second, and is called the *membrane time constant*. It says how
-# fast the membrane forgets. Two solutions tell it all:
+# fast the membrane forgets. Two solutions show how it behaves:
 #
 # - **No input, start at $U_0$:** $U(t) = U_0 \, e^{-t / \tau}$. After $\tau$, 37% is left.
 # - **Constant input, start at 0:** $U(t) = R I \, (1 - e^{-t / \tau})$. After $\tau$, it has gone
@@ -630,8 +630,8 @@ plt.show()
 #
 # ## What you know now
 #
-# One time step of `snn.Lapicque`, in this order: see who fired in the step before; leak and add the
-# input; reset those who fired; fire where the new membrane is above the threshold.
+# One time step of `snn.Lapicque`, in this order: find the neurons that fired in the step before;
+# leak and add the input; reset those neurons; fire where the new membrane is above the threshold.
 #
 # The model has five numbers to choose: $R$, $C$, $\Delta t$, $\theta$ and the reset. That is fine
 # for physics, but a lot for a network that is trained. [Tutorial 3](tutorial_3_feedforward.ipynb)

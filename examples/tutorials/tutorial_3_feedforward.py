@@ -289,8 +289,8 @@ print("Subtract at once is a reset by beta:", torch.equal(soft, count["subtract,
 # %% [markdown]
 # ## A network
 #
-# A layer of spiking neurons takes the place of an activation function. `nn.Linear` multiplies the
-# incoming spikes by weights, and `snn.Leaky` turns the sums into spikes. Unlike an activation
+# In a spiking network, a layer of neurons replaces the activation function. `nn.Linear` multiplies
+# the incoming spikes by weights, and `snn.Leaky` turns the sums into spikes. Unlike an activation
 # function, the neurons have a memory, so the network runs step by step and hands its membranes on
 # from each step to the next. Drawn over time, the network is *unrolled* into a recurrent network
 # (you can skip the code of the picture):

@@ -16,9 +16,9 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/snntorch/snntorch/blob/main/examples/tutorials/tutorial_4_second_order_neurons.ipynb)
 #
 # `snn.Leaky` from [Tutorial 3](tutorial_3_feedforward.ipynb) jumps with each input spike. The
-# neurons of this tutorial rise and fall smoothly: `snn.Synaptic` has a synapse with a time constant
-# of its own, and `snn.Alpha` follows the spike response model. You see how each computes a time
-# step, how they are related, and when they are worth the extra state. It takes about 30 minutes.
+# neurons of this tutorial rise and fall smoothly: `snn.Synaptic` adds a synapse with its own time
+# constant, and `snn.Alpha` follows the spike response model. You see how each computes a time step,
+# how they are related, and when they are worth the extra state. It takes about 30 minutes.
 
 # %% tags=["remove-output"]
 # %pip install --quiet snntorch
@@ -244,8 +244,8 @@ plt.show()
 # %% [markdown]
 # The options of `snn.Leaky` are the same here: `threshold`, `reset_mechanism`, `reset_delay`,
 # `refractory`. One detail differs. With `reset_mechanism="zero"`, the membrane of a `Synaptic` is 0
-# in the step after a spike (right panel), whatever flows in; a `Leaky` clears its old membrane and
-# keeps the input of that step. The synaptic current survives either way.
+# in the step after a spike (right panel), regardless of its input; a `Leaky` clears its old
+# membrane and keeps the input of that step. The synaptic current survives either way.
 #
 # ### The time of a spike
 #
@@ -389,7 +389,7 @@ print("Output spikes at", spk.nonzero().flatten().tolist())
 # numbers of snnTorch 1.0.0, which do not correspond to taking a threshold off the membrane. Keep
 # the default unless you have to reproduce results.)
 #
-# ### Alpha and Synaptic are relatives
+# ### How Alpha and Synaptic are related
 #
 # Compare the two kernels: $\tau_\alpha \, (\alpha^n - \beta^n)$ and
 # $(\alpha^{n+1} - \beta^{n+1}) / (\alpha - \beta)$. Below the threshold, an `Alpha` is a `Synaptic`
