@@ -105,7 +105,7 @@ plt.show()
 # jump by $W$. Now $\beta$ and $W$ are independent. Keep in mind what that means: with a constant
 # input, the membrane adds up to
 #
-# $$U[\infty] = W X \, (1 + \beta + \beta^2 + \dots) = \frac{W X}{1 - \beta} ,$$
+# $$U[\infty] = W X \, (1 + \beta + \beta^2 + \ldots) = \frac{W X}{1 - \beta} ,$$
 #
 # so **a slower leak amplifies the input**, a hundred times for $\beta = 0.99$.
 #
