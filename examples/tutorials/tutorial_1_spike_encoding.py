@@ -161,7 +161,7 @@ print(f"Share of ones: {rate.mean():.1%}; with a gain of 0.25: {rate_quarter.mea
 
 # %% [markdown]
 # A single time step says little about the digit. Averaging over time recovers it, with noise. With
-# a gain of 0.25 everything is four times as dark, and noisier in proportion.
+# a gain of 0.25 everything is four times as dark, and noisier.
 
 # %%
 sample = 0
@@ -216,8 +216,8 @@ plt.show()
 # In part. Sensory and motor neurons do signal intensity by their firing rate, as Adrian and
 # Zotterman found in 1926. As a general code it has two weaknesses:
 #
-# - **It is slow.** People recognize an animal in a picture they have never seen, and the signals in
-#   their brain differ after 150 ms (Thorpe, Fize and Marlot, 1996). Many stages of neurons work in
+# - **It is slow.** Show people new pictures, with and without an animal: after 150 ms, their brain
+#   signals differ between the two (Thorpe, Fize and Marlot, 1996). Many stages of neurons work in
 #   this time. Each has perhaps 10 ms, in which a neuron sends one spike or none: too few to
 #   average.
 # - **It is expensive.** Each spike costs energy. A code that needs 100 spikes for a number costs a
@@ -441,8 +441,9 @@ bottom.legend(frameon=False, loc="upper left", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The two rises of exactly 4 fire, the rise of 1 does not, and the constant stretches are silent. A
-# raster alone would hide the sign of a spike: `raster` draws a dot for every value other than 0.
+# The rises of 4 and 6 fire, since a change equal to the threshold is enough. The rise of 1 does
+# not, and the constant stretches are silent. A raster alone would hide the sign of a spike:
+# `raster` draws a dot for every value other than 0.
 #
 # Two details matter in practice:
 #

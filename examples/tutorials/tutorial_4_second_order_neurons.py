@@ -203,7 +203,7 @@ for name, area in (("Leaky, 0.8", 1 / 0.2), ("Leaky, 0.9", 1 / 0.1), ("Synaptic"
 # - The right panel has a logarithmic axis, on which exponentials are straight. In the end,
 #   `Synaptic` decays at the rate of its slower state. So it remembers for longer than a `Leaky`
 #   with the same $\beta$, but as long as a `Leaky` with the larger of the two.
-# - The area under the kernel is $1 / (1 - \alpha)(1 - \beta)$, which is large. **When you replace
+# - The area under the kernel is $1 / ((1 - \alpha)(1 - \beta))$, which is large. **When you replace
 #   `Leaky` by `Synaptic`, make the weights smaller**, by a factor of $1 - \alpha$ to begin with.
 #
 # With $\alpha = 0$ the synapse has no memory, and `Synaptic` is a `Leaky`:
