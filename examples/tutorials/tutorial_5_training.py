@@ -297,7 +297,8 @@ plt.show()
 #
 # ## The loss
 #
-# To read a class from the output spikes there are two common codes:
+# To read a class from the output spikes there are two common codes, those of
+# [spike encoding](tutorial_1_spike_encoding.ipynb) in reverse:
 #
 # - **rate**: the class is the output neuron with the most spikes;
 # - **latency**: the class is the output neuron that fires first.
