@@ -288,8 +288,8 @@ plt.show()
 # %% [markdown]
 # Each row is the loss of one step, each column one use of the weight. The empty triangle is the
 # future. Dark columns are steps without an input spike, where the weight was not used. Bright rows
-# are steps at which the membrane was close to the threshold. Along a column the influence fades
-# with $\beta^{t-s}$.
+# are steps at which the membrane was close to the threshold. Along a row the influence fades to the
+# left, with $\beta^{t-s}$: the older the use, the smaller its share.
 #
 # The table has about $T^2/2$ entries, but autograd does not build it. It goes back in time once,
 # step by step, and passes on one gradient per neuron. For this it needs the membranes of all steps,

@@ -411,8 +411,8 @@ plt.show()
 # %% [markdown]
 # ## Counting spikes
 #
-# The answer of the network is a race between ten counters. The bars grow by one with each spike of
-# the output neuron; press play to watch them.
+# The answer of the network is the output neuron with the most spikes. With each of its spikes a bar
+# grows by one; press play to watch.
 
 # %%
 with torch.no_grad():
