@@ -508,13 +508,12 @@ print("block:   ", torch.equal(torch.stack(record), expected))
 #
 # For the backward pass autograd keeps the intermediate tensors of every step: decayed membranes,
 # resets, overdrives, spikes. A kernel keeps little more than the membranes of all steps and
-# computes the rest again. To see the difference, one forward and backward pass over 200 time steps
-# runs in a separate process, once plainly and once compiled, while a thread watches how much memory
-# the process holds.
+# computes the rest again. To see the difference, a forward pass over 200 time steps runs in a
+# separate process, once plainly and once compiled, which prints how much more memory it holds
+# before the backward pass.
 
 # %%
-watch = """
-import threading, time
+measure = """
 import psutil, torch
 from torch import nn
 import snntorch as snn
@@ -533,29 +532,20 @@ forward = COMPILE(forward)
 frames = torch.rand(200, 128, 100)
 forward(frames[:, :2]).sum().backward()  # libraries and kernels are loaded once
 
-process, peak, done = psutil.Process(), [0], threading.Event()
-
-def look():
-    while not done.is_set():
-        peak[0] = max(peak[0], process.memory_info().rss)
-        time.sleep(0.001)
-
-before, thread = process.memory_info().rss, threading.Thread(target=look)
-thread.start()
-forward(frames).sum().backward()
-done.set()
-thread.join()
-print((peak[0] - before) / 2**20)
+process = psutil.Process()
+before = process.memory_info().rss
+spikes = forward(frames)
+print((process.memory_info().rss - before) / 2**20)
 """
 
 
-def peak_memory(name):
-    command = [sys.executable, "-c", watch.replace("COMPILE", name)]
+def held_memory(name):
+    command = [sys.executable, "-c", measure.replace("COMPILE", name)]
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-plainly, compiled = peak_memory(""), peak_memory("snn.compile")
-print(f"peak memory of a training step, compiled / plain: {compiled / plainly:.2f}")
+plainly, compiled = held_memory(""), held_memory("snn.compile")
+print(f"memory held for the backward pass, compiled / plain: {compiled / plainly:.2f}")
 
 # %% [markdown]
 # The memory still grows with the number of steps. For very long sequences cut them, as above.
