@@ -19,7 +19,7 @@
 # many neurons instead gives an answer at once. Here you train networks that classify clothes in a
 # *single* time step, with one output neuron per class and with fifty, and see how the comparison
 # changes with the number of steps. You should know how a spiking network is trained, as in [the
-# tutorial on training](tutorial_5.ipynb). The notebook runs in under a minute.
+# tutorial on training](tutorial_5_training.ipynb). The notebook runs in under a minute.
 
 # %% tags=["remove-output"]
 # %pip install --quiet snntorch
