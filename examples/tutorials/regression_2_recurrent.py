@@ -50,9 +50,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 # ## Classes as target counts
 #
 # The cross-entropy of spike counts always wants more: it is lowest when the right neuron fires at
-# every step and the others never. That is neither sparse nor robust. Silent neurons are hard to
-# train, since a neuron far below its threshold has almost no surrogate gradient, and every spike
-# costs energy.
+# every step and the others never. So the right neuron fires as often as it can, and the others fall
+# silent. Silent neurons are hard to train, since a neuron far below its threshold has almost no
+# surrogate gradient.
 #
 # A squared error can ask for a moderate number instead. With $K$ output neurons and $T$ steps, let
 # $N_k = \sum_t S_k[t]$ be the spike count of neuron $k$ and $N^*_k$ its target. The loss of one

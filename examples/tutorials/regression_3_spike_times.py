@@ -443,12 +443,12 @@ plt.show()
 #
 # | | short mode here | full mode here | snnTorch's page |
 # |---|---|---|---|
-# | spike times of a sine, leaky neurons: mean error in steps | SS1 | – | – |
-# | the same with a spiking LSTM | SS2 | – | – |
-# | MNIST, `mse_temporal_loss`, slope 25: first spike correct | SS3 | FF3 | – |
-# | MNIST, `ce_temporal_loss`, slope 25 | SS4 | FF4 | – |
-# | MNIST, `mse_temporal_loss`, slope 2 | SS5 | FF5 | – |
-# | MNIST, `ce_temporal_loss`, slope 2 | SS6 | FF6 | – |
+# | spike times of a sine, leaky neurons: mean error in steps | 0.80 | – | – |
+# | the same with a spiking LSTM | 0.37 | – | – |
+# | MNIST, `mse_temporal_loss`, slope 25: first spike correct | 69.5% | 93.3% | – |
+# | MNIST, `ce_temporal_loss`, slope 25 | 56.8% | 83.8% | – |
+# | MNIST, `mse_temporal_loss`, slope 2 | 90.9% | 96.5% | – |
+# | MNIST, `ce_temporal_loss`, slope 2 | 90.5% | 95.0% | – |
 #
 # The short mode trains on 5,000 digits for 4 epochs, the full mode on 60,000 for 2.
 #
