@@ -15,7 +15,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/snntorch/snntorch/blob/main/examples/tutorials/binarized_network.ipynb)
 #
-# Spikes are single bits. Make the weights single bits too, and a network needs a thirty-second of
+# Spikes are single bits. Make the weights single bits too, and a network needs about a thirtieth of
 # the memory and no multiplications. Here you train spiking networks whose weights are $-1$ or $+1$,
 # with a straight-through estimator and PyTorch's parametrizations, compare them with full
 # precision, move the scale of the weights into the thresholds, and see how thin the line is between
@@ -62,8 +62,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 # | spikes | $\pm 1$ | counting bits |
 #
 # In the last row the sum over inputs is twice the number of spikes that meet a $+1$, minus the
-# number of spikes: an AND and two bit counts handle 64 inputs at once. On a GPU or CPU in floating
-# point, as here, nothing of this gets faster; the saving is for hardware that makes use of it.
+# number of spikes: an AND and two bit counts handle 64 inputs at once. In floating point, as here,
+# none of this is faster; the saving is for hardware that computes with bits.
 #
 # ## Binarize
 #
@@ -124,7 +124,7 @@ plt.show()
 
 # %% [markdown]
 # The same trick trains spikes: a surrogate gradient is a straight-through estimator for the step of
-# a neuron. So two of them follow each other along the network.
+# a neuron. A binarized spiking network uses both.
 #
 # ## The network
 #
@@ -216,8 +216,8 @@ for name, net in (
     print(f"{name}: {accuracy:.1f}% correct, {rate:.3f} spikes per hidden neuron and step")
 
 # %% [markdown]
-# Rounding a trained network to bits breaks it. Training with the bits in place repairs most of the
-# damage: the latent weights settle such that their signs work.
+# Rounding the weights of a trained network to bits costs accuracy. A network that was trained with
+# binary weights loses little: its latent weights settle such that their signs work.
 
 # %%
 bits = sum(layer.weight.numel() for layer in (full.fc1, full.fc2, full.fc3))
@@ -263,7 +263,7 @@ plt.show()
 # + \sum_j \operatorname{sign}(w_{ij}) \, S_j[t+1] - S_i[t] \, \frac{U_{\rm thr}}{\alpha_i} ,$$
 #
 # and you get a neuron with weights $\pm 1$ and the threshold $U_{\rm thr} / \alpha_i$ that fires at
-# the same steps. So nothing is left of the scales at run time but one threshold per neuron.
+# the same steps. At run time all that is left of the scales is one threshold per neuron.
 
 # %%
 deployed = Net()

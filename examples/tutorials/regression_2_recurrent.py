@@ -218,18 +218,16 @@ plt.show()
 
 # %% [markdown]
 # The squared error keeps wrong classes near 2 spikes and pulls the right one toward 8. The
-# cross-entropy drives both to their ends. Both classify about equally well, but note the bill: with
-# ten classes, 20% for each of the nine wrong ones add up to more spikes than the right class fires.
-# If you want few spikes, lower `incorrect_rate`; if you want neurons that stay trainable, do not
-# set it to zero.
+# cross-entropy drives both to their ends. Both classify about equally well. But note the total: 20%
+# for each of nine wrong classes add up to more spikes than the right class fires. If you want few
+# spikes, lower `incorrect_rate`; if you want neurons that stay trainable, do not set it to zero.
 #
 # ## Training on membranes
 #
 # `SF.mse_membrane_loss` sets a target for the membrane at every step: here 1.05, just above the
 # threshold, for the right class, and 0.2 for the others. Take care with the reset. A neuron that
-# crosses its threshold is reset at the next step, and so cannot stay above it: target and reset
-# contradict each other. With `reset_mechanism="none"` for the output layer the membrane can stay on
-# target.
+# crosses its threshold is reset at the next step and falls below it: target and reset contradict
+# each other. With `reset_mechanism="none"` for the output layer the membrane can stay on target.
 
 # %%
 membrane_loss = SF.mse_membrane_loss(on_target=1.05, off_target=0.2)
@@ -367,8 +365,8 @@ plt.show()
 # early rows have to be remembered. The last rows are mostly blank: what the membranes forget there,
 # the LSTM keeps.
 #
-# Ideas to try: another `beta`; a digit pixel by pixel (784 steps), where plain neurons fail
-# altogether; `snn.RSynaptic`.
+# Ideas to try: another `beta`; a digit pixel by pixel (784 steps), which needs a much longer
+# memory; `snn.RSynaptic`.
 #
 # ## Results
 #

@@ -98,10 +98,10 @@ plt.show()
 # $$\frac{\partial t_f}{\partial w} =
 # - \frac{\partial U / \partial w}{\partial U / \partial t} \bigg|_{t_f} ,$$
 #
-# which is the core of SpikeProp (Bohte et al., 2002). In steps of time there is no such derivative:
-# $t_f$ is a whole number and jumps. The library combines two substitutes. The time gets a slope of
-# $-1$ with respect to the spike that marks it, and the spike gets the surrogate gradient $\sigma'$
-# of its neuron:
+# which is the core of SpikeProp (Bohte et al., 2002). In discrete time this derivative does not
+# exist: $t_f$ is a whole number and jumps. The library combines two substitutes. The time gets a
+# slope of $-1$ with respect to the spike that marks it, and the spike gets the surrogate gradient
+# $\sigma'$ of its neuron:
 #
 # $$\frac{\partial t_f}{\partial w} := - \, \sigma'\!\left( U[t_f] - U_{\rm thr} \right)
 # \frac{\partial U[t_f]}{\partial w} .$$
@@ -291,7 +291,6 @@ plt.show()
 
 # %% [markdown]
 # Even a perfect network is off by a quarter of a step on average, since it fires on whole steps.
-# The rest is for you to improve.
 #
 # ## Several spikes
 #
@@ -414,10 +413,10 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# The wide surrogate wins by far, with both losses. The picture shows its networks. The squared
-# error gathers the right neurons around their target, step 5. The cross-entropy has no target; it
-# only pulls the right class ahead of the others, and decides earlier. Most wrong neurons stay
-# silent, and so are in the last bin.
+# The wide surrogate wins with both losses. The picture shows its networks. The squared error
+# gathers the right neurons around their target, step 5. The cross-entropy has no target; it only
+# pulls the right class ahead of the others, and decides earlier. Most wrong neurons stay silent,
+# and so are in the last bin.
 #
 # ## Where it fails
 #

@@ -63,8 +63,8 @@ plt.rcParams.update(
 # - **Input**: the pixels are a constant current, shown at every step. The first layer of neurons
 #   turns them into spikes.
 # - **Between the layers**: spikes only, in the encoder, in the code and in the decoder.
-# - **Output**: gray values are no spikes. The last layer is a leaky integrator without reset, whose
-#   membrane potential after the last step is the image.
+# - **Output**: gray values are not spikes. The last layer is a leaky integrator without reset,
+#   whose membrane potential after the last step is the image.
 #
 # ## The digits
 #
@@ -192,9 +192,9 @@ first = [int((test_labels == digit).nonzero()[0]) for digit in range(10)]
 show([test_images[first], drawn[-1, first]], ["original", "drawn"])
 
 # %% [markdown]
-# The upper row are digits that the network has never seen, and below is what it draws from at most
-# 160 bits. It keeps class, slant and size; thin details are blurred, as the squared error rewards
-# an average wherever the code leaves something open.
+# The upper row shows digits that the network has never seen, the lower one what it draws from at
+# most 160 bits. It keeps class, slant and size; thin details are blurred, as the squared error
+# rewards an average wherever the code leaves something open.
 #
 # ## Step by step
 #
