@@ -263,9 +263,9 @@ plt.show()
 # %% [markdown]
 # Lines are medians over the test set, bands hold the middle 80%, and dashed lines are the targets.
 # With the reset, the right class levels off below its target, since the neuron falls back whenever
-# it crosses the threshold. Without it, the membrane approaches the target, slowly, as it has to
-# charge. The accuracy is a different matter: it needs only the right order of the classes, and the
-# network with the reset, which rises faster, is no worse.
+# it crosses the threshold. Without it, the membrane ends closer to the target. The accuracy is a
+# different matter: it needs only the right order of the classes, and the network with the reset is
+# no worse.
 #
 # ## A task that needs memory
 #
@@ -361,9 +361,8 @@ ax.legend(frameon=False, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# No network can tell before the digit has begun, and the curves part from the middle rows on, when
-# early rows have to be remembered. The last rows are mostly blank: what the membranes forget there,
-# the LSTM keeps.
+# No network can tell before the digit has begun. The last rows are mostly blank: there the plain
+# neurons forget part of what they saw, and the LSTM keeps it.
 #
 # Ideas to try: another `beta`; a digit pixel by pixel (784 steps), which needs a much longer
 # memory; `snn.RSynaptic`.
