@@ -478,7 +478,7 @@ plt.show()
 # | | short mode here (5,000 digits) | full mode here (60,000 digits) | the page that this follows |
 # |---|---|---|---|
 # | accuracy after one epoch, by hand | 77.7% | 91.8% | not stated |
-# | accuracy at the end, with the library | 88.4% after 6 epochs | 96.5% after 10 epochs | not stated |
+# | the same at the end, library | 88.4% after 6 epochs | 96.5% after 10 epochs | not stated |
 # | slope 10 | 80.3% after 3 epochs | 87.9% after 2 epochs | not stated |
 # | slope 100 | 43.4% after 3 epochs | 49.5% after 2 epochs | not stated |
 #
