@@ -111,7 +111,7 @@ class Compiled:
     def judge(self, tally: _Tally, recorder: Recorder) -> None:
         """Count whether recording was worth it; after two times that it was not, give up."""
         nodes, runs = recorder.number - len(recorder.leaves), recorder.runs
-        if nodes - runs >= 12 and nodes >= 2 * runs:
+        if nodes - runs >= 12 and 2 * nodes >= 3 * runs:
             tally.losses = 0
             return
         tally.losses += 1
