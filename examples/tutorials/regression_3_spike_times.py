@@ -372,9 +372,9 @@ class Net(nn.Module):
 
 
 # %% [markdown]
-# A gradient that arrives at a single step of each neuron must not be thin. So we compare the
-# default surrogate, `fast_sigmoid(slope=25)`, whose gradient vanishes within a short distance from
-# the threshold, with a wider one.
+# The gradient arrives at a single step of each neuron, so it should not be tiny there. We compare
+# the default surrogate, `fast_sigmoid(slope=25)`, whose gradient vanishes within a short distance
+# from the threshold, with a wider one.
 
 # %%
 losses = {
