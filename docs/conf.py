@@ -17,6 +17,15 @@ version = release = version_of("snntorch")
 extensions = ["sphinx.ext.autodoc", "sphinx_design", "myst_nb"]
 exclude_patterns = ["_build"]
 
+# References have to lead somewhere, but for types of other packages in signatures.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(torch|numpy|nir|os|collections|nn)\..+"),
+    ("py:class", r"(ArrayLike|ArtistAnimation|Axes|Figure|NDArray|PathCollection|PathLike|Tensor)"),
+    ("py:class", r"(Output|State)"),  # aliases
+    ("py:class", r"snntorch\._network\.(compile\.Callee|rules\.Rule)|snntorch\.utils\.DataSet"),
+]
+
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {"State": "State", "Output": "Output"}
 add_module_names = False

@@ -19,7 +19,7 @@ from torch import nn
 
 import snntorch as snn
 import snntorch.spikeplot as splt
-from snntorch import spikegen
+from snntorch import spikegen, surrogate
 
 FOLDER = Path(__file__).parent / "_static" / "gallery"
 NOTEBOOK = {"figsize": (6, 4), "dpi": 100}
@@ -173,6 +173,90 @@ def summary(size):
     return fig
 
 
+def reset(size):
+    """Membranes of one neuron with each reset, and a constant input."""
+    fig = plt.figure(layout="constrained", **size)
+    axes = fig.subplots(2, 2, sharex=True, sharey=True)
+    current = torch.full((9, 1), 0.75)
+    for row, mechanism in zip(axes, ("subtract", "zero"), strict=True):
+        for ax, delay in zip(row, (True, False), strict=True):
+            neuron = snn.Leaky(0.5, reset_mechanism=mechanism, reset_delay=delay)
+            spk, mem = (record.flatten() for record in snn.unroll(neuron, current))
+            steps, fired = torch.arange(len(mem)), spk.bool()
+            ax.axhline(1, color="gray", linestyle="--", linewidth=1)
+            ax.plot(steps, mem, color=splt.PALETTE[0], linewidth=1)
+            if not delay:
+                before = mem + spk * (1 if mechanism == "subtract" else 0.5 * mem[0] + 0.75)
+                ax.vlines(steps[fired], mem[fired], before[fired], "gray", linestyle=":")
+                ax.plot(steps[fired], before[fired], "x", color="gray")
+            for chosen, fill in ((fired, splt.PALETTE[1]), (~fired, "white")):
+                ax.plot(
+                    steps[chosen],
+                    mem[chosen],
+                    linestyle="",
+                    marker="o",
+                    markerfacecolor=fill,
+                    markeredgecolor=splt.PALETTE[1 if fill != "white" else 0],
+                )
+            when = "delayed" if delay else "immediate"
+            ax.set_title(f"{mechanism}, {when}", fontsize="small")
+            ax.set(xticks=range(0, 9, 2), ylim=(-0.1, 1.4), yticks=(0, 1))
+    fig.supxlabel("time step")
+    fig.supylabel("membrane")
+    return fig
+
+
+def surrogates(size):
+    """Slopes of surrogates near the threshold."""
+    fig, ax = plt.subplots(layout="constrained", **size)
+    slopes = {
+        "atan(2)": surrogate.atan(2),
+        "fast_sigmoid(5)": surrogate.fast_sigmoid(5),
+        "fast_sigmoid(25)": surrogate.fast_sigmoid(25),
+        "sigmoid(4)": surrogate.sigmoid(4),
+    }
+    for color, (name, spike_grad) in zip(splt.PALETTE, slopes.items(), strict=False):
+        overdrive = torch.linspace(-1, 1, 401, requires_grad=True)
+        spike_grad(overdrive).sum().backward()
+        ax.plot(overdrive.detach(), overdrive.grad, color=color, label=name)
+    ax.set(xlabel="membrane minus threshold", ylabel="slope")
+    fig.legend(loc="outside upper center", ncols=2, fontsize="small")
+    return fig
+
+
+def plan(size):
+    """The layers of a network as boxes, with arrows to the next layer and the next step."""
+    fig, ax = plt.subplots(layout="constrained", figsize=(size["figsize"][0], 1.6), dpi=size["dpi"])
+    layers = {"fc1": "hoist", "lif1": "scan", "fc2": "fold", "lif2": "scan"}
+    for place, (name, how) in enumerate(layers.items()):
+        color = splt.PALETTE[1 if how == "scan" else 0]
+        ax.text(
+            place,
+            0,
+            f"{name}\n{how}",
+            ha="center",
+            va="center",
+            bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": color},
+        )
+        if place:
+            ax.annotate("", (place - 0.3, 0), (place - 0.7, 0), arrowprops={"arrowstyle": "->"})
+        if how == "scan":
+            ax.annotate(
+                "",
+                (place - 0.12, 0.3),
+                (place + 0.12, 0.3),
+                arrowprops={
+                    "arrowstyle": "->",
+                    "linestyle": "--",
+                    "color": color,
+                    "connectionstyle": "arc3,rad=1.6",
+                },
+            )
+    ax.set(xlim=(-0.5, 3.5), ylim=(-0.7, 1))
+    ax.axis("off")
+    return fig
+
+
 SCENES = {
     scene.__name__: scene
     for scene in (
@@ -191,6 +275,9 @@ SCENES = {
         confusion_matrix,
         live_monitor,
         summary,
+        reset,
+        surrogates,
+        plan,
     )
 }
 ANIMATIONS = {scene.__name__: scene for scene in (animator, spike_count_animation)}

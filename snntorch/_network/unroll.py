@@ -88,7 +88,7 @@ def explain(
     :param x: input ``[T, B, ...]``, or one batch ``[B, ...]`` with ``num_steps``
     :param num_steps: number of time steps :math:`T` of an input that does not change; default None
     :param backend: backend that runs the neurons; default None, the fastest one for each
-    :returns: one :class:`Stage` for each layer
+    :returns: one :class:`~snntorch._network.plan.Stage` for each layer
     :raises TypeError: as :func:`unroll`
     :raises ValueError: as :func:`unroll`
     """

@@ -61,7 +61,7 @@ class SpikingNeuron(Overridable):
     :param learn_threshold: make the threshold a learnable parameter
     :param reset_mechanism: ``"subtract"``, ``"zero"`` or ``"none"``; may be set later
     :param state_quant: callable that quantises every new state, see
-        :func:`~snntorch.functional.quant.state_quant`; False for none
+        :func:`~snntorch.functional.state_quant`; False for none
     :param output: with ``init_hidden=True``, return the states too
     :param graded_spikes_factor: what spikes are multiplied by
     :param learn_graded_spikes_factor: make that factor a learnable parameter

@@ -583,7 +583,7 @@ def export_to_nir(
 
     in float64, so that they come back bit-exact. What NIR cannot express (how a neuron resets,
     graded spikes, inhibition, the surrogate, which parameters learn) is kept in metadata, which
-    :func:`~snntorch.nir.import_from_nir` understands; a warning names the neurons that
+    :func:`~snntorch.import_from_nir` understands; a warning names the neurons that
     another reader will run differently.
 
     Layers, sums, ``avg_pool2d`` and reshapes that flatten are exported, at any depth of nesting.
@@ -602,7 +602,7 @@ def export_to_nir(
     :param module_map: for a class of modules, a function that returns its node. It takes
         precedence over this library's conversion, and applies to that class, not to subclasses.
         Default: ``None``
-    :returns: the graph, for ``nir.write`` or :func:`~snntorch.nir.import_from_nir`
+    :returns: the graph, for ``nir.write`` or :func:`~snntorch.import_from_nir`
     :raises TypeError: ``module`` is not a module, ``sample_data`` is not a tensor, or another
         argument has the wrong type
     :raises NotImplementedError: a layer or an operation that NIR cannot express; the error names it

@@ -303,15 +303,14 @@ def import_from_nir(
         + \frac{r\, dt}{\tau} X[t+1] ,
 
     fire if :math:`U > v_{\rm threshold}`, and are then set to :math:`v_{\rm reset}`. Graphs that
-    :func:`~snntorch.nir.export_to_nir` wrote come back as they were, with every kind of
-    reset.
+    :func:`~snntorch.export_to_nir` wrote come back as they were, with every kind of reset.
 
     The network is called ``out, state = net(x, state)``, first as ``net(x)``, and is a
-    :class:`NetworkWithState`. With ``init_hidden=True`` it returns the output alone: a chain of
-    nodes becomes an ``nn.Sequential``, which :func:`~snntorch.unroll` runs on its fast path, any
-    other graph a :class:`Network`. In both, :func:`utils.reset <snntorch.utils.reset>` resets the
-    neurons. In a cycle other than a neuron's own recurrent connection, the value of one neuron
-    comes back one step later.
+    :class:`~snntorch.nir.NetworkWithState`. With ``init_hidden=True`` it returns the output alone:
+    a chain of nodes becomes an ``nn.Sequential``, which :func:`~snntorch.unroll` runs on its fast
+    path, any other graph a :class:`~snntorch.nir.Network`. In both, :func:`utils.reset
+    <snntorch.utils.reset>` resets the neurons. In a cycle other than a neuron's own recurrent
+    connection, the value of one neuron comes back one step later.
 
     :param graph: a ``nir.NIRGraph``, or the path of a file with one
     :param init_hidden: whether to return the output without the state. Default: ``False``
@@ -351,11 +350,11 @@ def report(
     :param graph: a ``nir.NIRGraph``, or the path of a file with one
     :param dt: time step in seconds. Default: ``None``, that of the export, or 1e-4
     :param node_map: for a class of nodes, a function that returns its module, as for
-        :func:`import_from_nir`. Default: ``None``
+        :func:`~snntorch.import_from_nir`. Default: ``None``
     :returns: one :class:`Row` for each node; a table when printed
     :raises FileNotFoundError: there is no such file
     :raises NotImplementedError: a node of an unknown type
     :raises TypeError: ``graph`` or ``node_map`` has the wrong type
-    :raises ValueError: as :func:`import_from_nir`
+    :raises ValueError: as :func:`~snntorch.import_from_nir`
     """
     return convert(graph, dt, node_map=node_map)[1]

@@ -49,7 +49,7 @@ class _Driven(SpikingNeuron):
 
 
 class NIRLeaky(_Driven, Leaky):
-    r"""A leaky integrator of NIR that :class:`Leaky` cannot represent.
+    r"""A leaky integrator of NIR that :class:`~snntorch.Leaky` cannot represent.
 
     .. math:: U[t+1] = \beta U[t] + s X[t+1] + b, \qquad U[0] = U_0
 
@@ -62,7 +62,7 @@ class NIRLeaky(_Driven, Leaky):
     :param mem_0: initial membrane :math:`U_0`
 
     Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
-    :class:`Leaky`.
+    :class:`~snntorch.Leaky`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NIRLeaky(_Driven, Leaky):
 
 
 class NIRSynaptic(_Driven, Synaptic):
-    r"""A current-based leaky integrator of NIR that :class:`Synaptic` cannot represent.
+    r"""A current-based leaky integrator of NIR that :class:`~snntorch.Synaptic` cannot represent.
 
     .. math::
 
@@ -92,7 +92,7 @@ class NIRSynaptic(_Driven, Synaptic):
     :param mem_0: initial membrane :math:`U_0`
 
     Each is a number or a tensor that broadcasts to one sample. The other arguments are those of
-    :class:`Synaptic`.
+    :class:`~snntorch.Synaptic`.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from project import ROOT, load_script, python_blocks
+from project import ROOT, load_script
 
 import snntorch as snn
 from snntorch import datasets, saccades
@@ -182,9 +182,3 @@ def test_the_example_runs(capsys):
     assert f"held-out digits: {accuracy:.2%}" in printed and "on 20 held-out" in printed
     with pytest.raises(SystemExit):
         example.main(["--steps", "2"])
-
-
-def test_example_of_the_page(capsys):
-    *_, block = python_blocks(ROOT / "docs" / "data.rst")
-    exec(block, {})
-    assert "[300, 8, 2, 34, 34]" in capsys.readouterr().out

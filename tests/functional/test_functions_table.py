@@ -81,7 +81,7 @@ def result(given, slope):
     return [measured(each) for each in (*given, *([] if slope is None else [slope]))]
 
 
-# Why a call differs from 1.0.0, and which calls do. docs/compatibility.rst tells users.
+# Why a call differs from 1.0.0, and which calls do. docs/reference/compatibility.rst tells users.
 
 TEMPORAL = ("ce_temporal_loss", "mse_temporal_loss", "SpikeTime", "accuracy_temporal")
 ENTROPIES, SQUARES = recorder.ENTROPIES, recorder.SQUARES

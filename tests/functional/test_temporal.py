@@ -1,6 +1,5 @@
 """Spike times and the losses on them; what all losses share is in test_loss.py."""
 
-import doctest
 import math
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from project import ROOT
 from torch import nn
 
 import snntorch as snn
@@ -355,9 +353,3 @@ def test_wrong_targets():
             temporal()(SPIKES, torch.tensor([0, 3]))
         with pytest.raises(ValueError, match=r"spk_out has shape \(6, 2\)"):
             temporal()(SPIKES[..., 0], TARGETS)
-
-
-def test_the_examples_of_the_documentation():
-    page = ROOT / "docs" / "functional.rst"
-    failed, tried = doctest.testfile(str(page), module_relative=False)
-    assert tried > 15 and failed == 0

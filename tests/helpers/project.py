@@ -1,11 +1,30 @@
 """Where the project's files are, and how tests read its scripts and pages."""
 
 import importlib.util
+import re
 import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
+
+CODE_BLOCK = re.compile(
+    r"^(?P<indent> *)\.\. code-block:: (?P<language>\w+)\n"
+    r"(?P<options>(?:(?P=indent) +:.*\n)*)\n"
+    r"(?P<code>(?:(?:(?P=indent) +\S.*)?\n)+)",
+    re.MULTILINE,
+)
+
+
+class Block(NamedTuple):
+    """A code block of a reStructuredText page."""
+
+    language: str
+    code: str
+    options: dict[str, str]
+    line: int
+    """the line of the page on which the code begins, counted from 1"""
 
 
 def load_script(path):
@@ -16,10 +35,16 @@ def load_script(path):
     return module
 
 
+def code_blocks(path):
+    """Yield the code blocks of a reStructuredText page."""
+    text = path.read_text()
+    for found in CODE_BLOCK.finditer(text):
+        options = dict(re.findall(r":(\S+): *(.*)", found["options"]))
+        line = text.count("\n", 0, found.start("code")) + 1
+        code = textwrap.dedent(found["code"]).strip("\n") + "\n"
+        yield Block(found["language"], code, options, line)
+
+
 def python_blocks(path):
     """Yield the Python examples of a reStructuredText page."""
-    _, *parts = path.read_text().split(".. code-block:: python\n\n")
-    for part in parts:
-        lines = part.splitlines(keepends=True)
-        end = next((i for i, line in enumerate(lines) if line[:1] not in " \n"), len(lines))
-        yield textwrap.dedent("".join(lines[:end]))
+    yield from (block.code for block in code_blocks(path) if block.language == "python")

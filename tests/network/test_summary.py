@@ -345,7 +345,7 @@ def test_wrong_arguments(net, x, num_steps, error, message):
 
 
 def test_example_of_the_page(capsys):
-    (block,) = python_blocks(ROOT / "docs" / "summary.rst")
+    (block,) = python_blocks(ROOT / "docs" / "reference" / "summary.rst")
     names = {}
     exec(block, names)
     assert len(names["axes"]) == 2

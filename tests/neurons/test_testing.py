@@ -121,7 +121,7 @@ def test_neurons_of_other_kinds():
 
 
 def test_examples_of_the_page_on_own_neurons():
-    path = ROOT / "docs" / "own_neurons.rst"
+    path = ROOT / "docs" / "how-to" / "own_neurons.rst"
     names, page = {}, path.read_text()
     for block in python_blocks(path):
         exec(block, names)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from idx import write_images
+from pages import run_page
 from project import ROOT, load_script, python_blocks
 
 from snntorch import datasets, utils
@@ -63,20 +64,18 @@ def test_example_of_the_readme_learns():
     assert float(run.stdout.removeprefix("Accuracy: ")) > 0.8
 
 
-def test_example_of_the_page_on_training_loops(capsys):
-    example, written_out = python_blocks(ROOT / "docs" / "backprop.rst")
-    names = {"utils": utils, "K": 10, "criterion": SF.ce_rate_loss()}
-    exec(example, names)
-    losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+def test_the_loop_on_the_page_on_long_sequences_is_tbptt(tmp_path, monkeypatch):
+    path = ROOT / "docs" / "how-to" / "long_sequences.rst"
+    names = run_page(path, tmp_path, monkeypatch)
     # Guessing gives ln 2 = 0.69; the least, with right spikes alone, is ln(1 + 1/e) = 0.31.
-    assert len(losses) == 3 and losses[2] < 0.36
+    assert names["loss"] < 0.36
+    (written_out,) = (block for block in python_blocks(path) if "data.split(K)" in block)
     same = [copy.deepcopy(names["net"]) for _ in range(2)]
-    exec(
-        written_out,
-        {**names, "net": same[0], "optimizer": torch.optim.SGD(same[0].parameters(), 0.1)},
-    )
-    optimizer = torch.optim.SGD(same[1].parameters(), 0.1)
-    names["backprop"].TBPTT(same[1], names["batches"], optimizer, names["criterion"], K=10)
+    steps = [torch.optim.SGD(net.parameters(), 0.1) for net in same]
+    for data, targets in names["batches"]:
+        named = {"net": same[0], "optimizer": steps[0], "data": data, "targets": targets}
+        exec(written_out, names | named)
+    names["backprop"].TBPTT(same[1], names["batches"], steps[1], names["loss_fn"], K=10)
     for a, b in zip(same[0].parameters(), same[1].parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -1,0 +1,198 @@
+"""The built site: links lead somewhere, every public name has its entry, and the search finds it."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from project import ROOT
+
+import snntorch as snn
+
+DOCS = ROOT / "docs"
+# Modules whose names users import.
+MODULES = [
+    "snntorch",
+    *(
+        f"snntorch.{name}"
+        for name in [
+            "backprop",
+            "export",
+            "functional",
+            "ipu",
+            "nir",
+            "saccades",
+            "spikegen",
+            "spikeplot",
+            "surrogate",
+            "testing",
+            "utils",
+            "functional.acc",
+            "functional.loss",
+            "functional.probe",
+            "functional.quant",
+            "functional.reg",
+            "functional.stdp_learner",
+            "spikevision.spikedata",
+        ]
+    ),
+]
+
+
+class Page(HTMLParser):
+    """The links and the anchors of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.anchors = set(), set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.anchors |= {values.get("id"), values.get("name")}
+        self.links |= {values.get("href"), values.get("src")} - {None}
+
+
+def broken_links(folder):
+    """Return the links inside a folder of HTML pages that lead nowhere."""
+    pages = {path.resolve(): Page(path) for path in folder.rglob("*.html")}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            # Anchors of the highlighted sources and of themes' scripts are not in the pages.
+            here = not anchor or target not in pages or anchor in pages[target].anchors
+            if not target.exists() or not here:
+                broken.append(f"{path.relative_to(folder.resolve())}: {link}")
+    return broken
+
+
+def public_names(module):
+    """Yield the public names of a module, with their values, that belong to this library."""
+    declared = getattr(module, "__all__", None)
+    for name in declared or [name for name in dir(module) if not name.startswith("_")]:
+        value = getattr(module, name)
+        home = getattr(value, "__module__", None)
+        if home and home.startswith("snntorch") and (declared or home == module.__name__):
+            yield name, value
+
+
+def find(name):
+    """Return the value of a dotted name, or None."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:end]))
+        except ImportError:
+            continue
+        try:
+            for part in parts[end:]:
+                value = getattr(value, part)
+        except AttributeError:
+            return None
+        return value
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built without notebooks."""
+    pytest.importorskip("furo")
+    folder = tmp_path_factory.mktemp("site")
+    off = ["-D", "nb_execution_mode=off"] if "myst_nb" in (DOCS / "conf.py").read_text() else []
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *off, DOCS, folder]
+    run = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def documented(site):
+    """The names in the site's inventory."""
+    from sphinx.util.inventory import InventoryFile
+
+    with (site / "objects.inv").open("rb") as file:
+        inventory = InventoryFile.load(file, "", lambda *parts: "/".join(parts))
+    data = inventory if isinstance(inventory, dict) else inventory.data
+    return {name for role, names in data.items() if role.startswith("py:") for name in names}
+
+
+@pytest.mark.slow
+def test_links_lead_somewhere(site):
+    assert len(list(site.rglob("*.html"))) > 40
+    assert broken_links(site) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_public_names_are_documented(module, documented):
+    """By the public path, or, where a module has a name under several paths, by another one."""
+    values = [id(find(name)) for name in documented]
+    names = dict(public_names(importlib.import_module(module)))
+    assert names or module == "snntorch.functional.acc"
+    missing = {
+        name
+        for name, value in names.items()
+        if f"{module}.{name}" not in documented
+        and (module == "snntorch" or id(value) not in values)
+    }
+    assert missing == set()
+
+
+@pytest.mark.slow
+def test_names_of_1_0_0_are_documented(documented):
+    path = ROOT.parent / "shared" / "api" / "snntorch-1.0.0.md"
+    if not path.exists():
+        pytest.skip("the list of names of 1.0.0 is not here")
+    values, missing, module = [id(find(name)) for name in documented], set(), None
+    for line in path.read_text().splitlines():
+        if heading := re.match(r"## `(snntorch[\w.]*)`", line):
+            module = heading[1]
+        elif entry := re.match(r"- (?:[a-z ]+ )?`(\w+)", line):
+            value = find(f"{module}.{entry[1]}")
+            if id(value) not in values and getattr(value, "__module__", "").startswith("snntorch"):
+                missing.add(f"{module}.{entry[1]}")
+    assert missing == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["learn_beta", "reset_delay", "unroll", "correct_rate"])
+def test_the_search_finds(word, site):
+    """In the pages where the word is, by the stemmed words that the search looks up."""
+    text = (site / "searchindex.js").read_text()
+    index = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    found = index["terms"].get(word) or index["terms"].get(word.rstrip("e"))
+    pages = [found] if isinstance(found, int) else found or []
+    assert any(index["docnames"][page].startswith("reference/") for page in pages)
+
+
+@pytest.mark.parametrize(
+    "page, broken",
+    [
+        ('<a href="b.html">', []),
+        ('<a href="b.html#here">', []),
+        ('<a href="https://example.org/c.html">', []),
+        ('<a href="c.html">', ["a.html: c.html"]),
+        ('<a href="b.html#there">', ["a.html: b.html#there"]),
+        ('<a href="#there">', ["a.html: #there"]),
+        ('<img src="c.png">', ["a.html: c.png"]),
+    ],
+)
+def test_a_broken_link_is_found(page, broken, tmp_path):
+    (tmp_path / "a.html").write_text(page)
+    (tmp_path / "b.html").write_text('<p id="here">')
+    assert broken_links(tmp_path) == broken
+
+
+def test_a_missing_name_would_be_found():
+    assert dict(public_names(snn.functional))["ce_rate_loss"] is snn.functional.ce_rate_loss
+    assert find("snntorch.functional.ce_rate_loss") is snn.functional.ce_rate_loss
+    assert find("snntorch.Leaky.forward") is snn.Leaky.forward
+    assert find("snntorch.nothing") is None
