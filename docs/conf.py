@@ -73,7 +73,8 @@ def math_as_mathml(as_block):
         formula = re.sub(r"\\rm (\w+)", r"\\mathrm{\1}", node.astext())
         formula = re.sub(r"\\[Bb]igg?[lr]?\b", "", formula)
         try:
-            translator.body.append(tex2mathml(formula, as_block=as_block))
+            mathml = tex2mathml(formula, as_block=as_block)
+            translator.body.append(f'<div class="formula">{mathml}</div>' if as_block else mathml)
         except MathError as error:
             getLogger(__name__).warning("formula: %s", error, location=node)
         raise SkipNode
