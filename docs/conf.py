@@ -70,7 +70,7 @@ def math_as_mathml(as_block):
 
     def visit(translator, node):
         # Two commands that the converter does not know: an old font switch, and sizes of brackets.
-        formula = re.sub(r"\\rm (\w+)", r"\\mathrm{\1}", node.astext())
+        formula = re.sub(r"\\rm\s+(\w+)", r"\\mathrm{\1}", node.astext())
         formula = re.sub(r"\\[Bb]igg?[lr]?\b", "", formula)
         try:
             mathml = tex2mathml(formula, as_block=as_block)

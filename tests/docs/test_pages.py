@@ -10,7 +10,7 @@ PAGES = sorted(
     if "_build" not in page.parts
 )
 # Pages whose examples train networks.
-SLOW = {"README.rst", "docs/integrate_and_fire.rst", "docs/how-to/surrogate.rst"}
+SLOW = {"README.rst", "docs/how-to/surrogate.rst"}
 
 
 @pytest.mark.parametrize(

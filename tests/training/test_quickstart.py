@@ -1,20 +1,17 @@
 """The quickstart and the examples of the documentation."""
 
 import copy
-import math
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from idx import write_images
 from pages import run_page
 from project import ROOT, load_script, python_blocks
 
-from snntorch import datasets, utils
-from snntorch import functional as SF
+from snntorch import datasets
 
 quickstart = load_script(ROOT / "examples" / "quickstart.py")
 
@@ -90,42 +87,3 @@ def test_states_by_hand_on_the_quickstart_page():
     spikes.sum().backward()
     for neurons in (net.hidden_neurons, net.output_neurons):
         assert neurons.beta.grad.abs().sum() > 0
-
-
-def test_page_on_integrate_and_fire_learns(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    one, encoder, network, training = python_blocks(ROOT / "docs" / "integrate_and_fire.rst")
-    names = {}
-    exec(one, names)
-    potential, fired = 0.0, []
-    for current in names["signal"].tolist():
-        potential = max(potential + current, 0.0)
-        fired.append(float(potential > 1))
-        potential *= potential <= 1
-    assert names["spikes"].tolist() == fired
-    assert 10 < sum(fired) < 50
-
-    exec(encoder, names)
-    for gain, bias in ((1.0, 0.0), (0.7, 0.11), (-0.5, 0.5)):
-        current = gain * names["pixels"] + bias
-        period = torch.where(current > 0, (1 / current).floor() + 1, math.inf)
-        steps = torch.arange(1, 61)[:, None]
-        expected = steps % period == 0
-        assert torch.equal(names["encode"](names["pixels"], 60, gain, bias).bool(), expected)
-
-    exec(network, names)
-    layer = names["Dense"](5, 4, dt=1e-3, tau=3e-3).double()
-    weights = layer.weights.weight.detach().numpy()
-    inputs = (torch.rand(50, 2, 5) < 0.5).double()
-    state = layer.neurons.init_synaptic()
-    current, potential = np.zeros((2, 4)), np.zeros((2, 4))
-    for step in inputs:
-        spk, state = layer(step, state)
-        current = math.exp(-1 / 3) * current + step.numpy() @ weights.T
-        potential = np.maximum(potential + current, 0)
-        assert np.array_equal(spk.detach(), potential > 1)
-        potential[potential > 1] = 0
-        np.testing.assert_allclose(state[1].detach(), potential, rtol=1e-6, atol=1e-6)
-
-    exec(training, names)
-    assert np.mean(names["right"][-10:]) > 0.6
