@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -101,7 +102,7 @@ class Compiled:
         _, recorder = self.record(function, args, {}, explain=True)
         plan = Plan(recorder.stages or ())
         plan.flushes = tuple(
-            f"{count} times by {why}" + (f", {line[0]}:{line[1]}" if line else "")
+            f"{count} times by {why}" + (f", {os.path.basename(line[0])}:{line[1]}" if line else "")
             for (why, line), count in recorder.flushes.items()
         )
         tally = self.tallies.get(_kind_of_call(args, {}))
