@@ -475,7 +475,7 @@ plt.show()
 # %% [markdown]
 # ## Results
 #
-# | | short mode here (5,000 digits) | full mode here (60,000 digits) | the page that this follows |
+# | | short mode here (5,000 digits) | full mode here (60,000) | the page that this follows |
 # |---|---|---|---|
 # | accuracy after one epoch, by hand | 77.7% | 91.8% | not stated |
 # | the same at the end, library | 88.4% after 6 epochs | 96.5% after 10 epochs | not stated |

@@ -429,4 +429,16 @@ plt.show()
 #
 # ## Results
 #
-# RESULTS
+# The page of 1.0.0 trains on 640 recordings of ST-MNIST and tests on 320. What it prints as the
+# average loss on the test recordings is their accuracy. Its numbers are for real recordings and
+# cannot be compared with those for generated ones, which are easier.
+#
+# | | short mode here (generated) | full mode here (generated) | snnTorch's page (ST-MNIST) |
+# |---|---|---|---|
+# | recordings to train on, to test on | 640, 320 | 4,800, 2,100 | 640, 320 |
+# | epochs, length of a time step | 8, 40 ms | 15, 40 ms | 30, 20 ms |
+# | test accuracy | 98.4% | 99.3% | 65% |
+# | test accuracy, frames backward | 60.3% | 38.8% | not stated |
+#
+# On ST-MNIST itself this notebook was not run. Its reader was tested on generated MAT files. Set
+# the environment variable `SNNTORCH_FULL` for the full mode, with more recordings and epochs.
