@@ -19,8 +19,8 @@
 # it is sampled. A neuron that sends its value at every step repeats itself. This notebook is about
 # neurons that fire only when something changes: what their spikes say, how a threshold trades
 # events for errors, how a layer computes with changes alone, and how a network that sees only
-# changes recognizes motion. It uses `snn.DeltaLeaky` and `spikegen.delta`, and runs in about half a
-# minute.
+# changes recognizes motion. It uses `snn.DeltaLeaky` and `spikegen.delta`, one of the [spike
+# encoders](tutorial_1_spike_encoding.ipynb), and runs in about half a minute.
 
 # %% tags=["remove-output"]
 # %pip install --quiet snntorch

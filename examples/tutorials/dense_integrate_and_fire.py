@@ -287,8 +287,9 @@ print(f"accuracy on test digits: {untrained:.1%} before training, {trained:.1%} 
 # ## The same with the library
 #
 # The neuron is `snn.Leaky` without a leak, `beta=1`, if it is rectified between two steps. Or it is
-# a neuron of its own: a subclass of `snn.Neuron` says how the states change, and the rest follows,
-# such as the spikes with any surrogate, the reset, and compiled kernels for whole sequences.
+# a neuron of its own: [a subclass of `snn.Neuron`](own_neuron.ipynb) says how the states change,
+# and the rest follows, such as the spikes with any surrogate, the reset, and compiled kernels for
+# whole sequences.
 
 # %%
 options = {

@@ -18,8 +18,8 @@
 # A planet that passes in front of its star makes the star slightly fainter. Here a spiking network
 # reads the brightness of stars over two months and reports which of them have a planet. Few do, and
 # this is the lesson: how to train on classes of very unequal size, and how to measure a detector
-# when 98% accuracy is worth nothing. You should know how a spiking network is trained. The notebook
-# runs in about half a minute.
+# when 98% accuracy is worth nothing. You should know [how a spiking network is
+# trained](tutorial_5_training.ipynb). The notebook runs in about half a minute.
 
 # %% tags=["remove-output"]
 # %pip install --quiet snntorch

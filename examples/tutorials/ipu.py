@@ -19,8 +19,9 @@
 # are programmed through poptorch, which records a PyTorch model and compiles the recording. This
 # notebook builds a spiking network in the form that can be recorded, shows why that form is needed,
 # and trains the network on handwritten digits: on an IPU if poptorch is there, on the CPU
-# otherwise. **It was only ever run on a CPU**; cells that need poptorch say so. You should know how
-# a spiking network is trained. On a CPU the notebook runs in about half a minute.
+# otherwise. **It was only ever run on a CPU**; cells that need poptorch say so. You should know
+# [how a spiking network is trained](tutorial_5_training.ipynb). On a CPU the notebook runs in about
+# half a minute.
 
 # %% [markdown]
 # On an IPU, install `snntorch-ipu` instead of `snntorch`, in the environment of the Poplar SDK,

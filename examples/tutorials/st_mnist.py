@@ -18,8 +18,8 @@
 # An electronic skin reports where its pressure changes, and when. Here a convolutional spiking
 # network recognizes digits that are written on such a skin. You will turn lists of events into
 # frames with tonic, batch recordings of different lengths, train on them, and see how early, while
-# a digit is still being written, the network knows it. You should know how a spiking network is
-# trained. The notebook runs in about half a minute.
+# a digit is still being written, the network knows it. You should know [how a spiking network is
+# trained](tutorial_5_training.ipynb). The notebook runs in about half a minute.
 
 # %% tags=["remove-output"]
 # %pip install --quiet "snntorch[data]"
