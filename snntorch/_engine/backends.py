@@ -9,11 +9,11 @@ from contextvars import ContextVar
 from types import ModuleType
 
 from .._torch import is_compiling
-from . import cpu, reference
+from . import cpu, cuda, reference
 from .problem import Problem, Solution
 
-# In order of preference; the last one takes everything.
-BACKENDS: dict[str, ModuleType] = {cpu.NAME: cpu, reference.NAME: reference}
+# Each is for one type of device, but the reference, which takes everything.
+BACKENDS: dict[str, ModuleType] = {each.NAME: each for each in (cpu, cuda, reference)}
 
 _chosen: ContextVar[str | None] = ContextVar("backend", default=None)
 
@@ -50,11 +50,15 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     """Return the name of the backend for a problem, and why a preferred one cannot take it.
 
     :param name: an explicit choice; else that of :func:`use_backend`, of the environment variable
-        ``SNNTORCH_BACKEND``, or the first that does not refuse
+        ``SNNTORCH_BACKEND``, or the one for the input's device if it does not refuse
     :raises ValueError: an unknown name, or an explicit choice that refuses
     """
     chosen, reason = explicit(name), None
-    for each in [chosen] if chosen else BACKENDS:
+    device = problem.x.device
+    own = [each for each, backend in BACKENDS.items() if device.type == backend.DEVICE]
+    if not own:
+        reason = f"there are no kernels for tensors on {device}"
+    for each in [chosen] if chosen else [*own, reference.NAME]:
         refusal = BACKENDS[each].refuses(problem)
         if refusal is None:
             return each, reason

@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -19,14 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import autocast_on, is_traced
 from ..dynamics import LEAKY, Dynamics
-from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
-from . import feedback, fused, reference, store
-from .kernels import Spec, arrays, source
+from . import fused, store
+from .kernels import Spec, arrays
+from .numba_source import source
 from .problem import Problem, Solution
+from .writer import NUMBA
 
-NAME = "numba"
+NAME, DEVICE = "numba", "cpu"
 
 # A run is cut into at most so many parts, of at least so many updates.
 PARTS, TASK = 8, 32_768
@@ -37,39 +36,15 @@ LEAST, MOST = 8192, 16_384
 
 def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
-    x, spike_grad = problem.x, problem.spike_grad
-    tensors = (x, *problem.states, *problem.parameters, *problem.weights)
-    if problem.dynamics is None and problem.projection is None:
-        return "its update is not elementwise"
-    if problem.recurrent is not None and (reason := feedback.refuses(problem.recurrent)):
+    if (reason := fused.refuses(problem)) is not None:
         return reason
-    products = problem.recurrent is not None or problem.projection is not None
-    if products and autocast_on(x.device.type):
-        return "products under autocast have another dtype"
-    if problem.inhibition:
-        return "inhibition compares all neurons of a sample"
-    if problem.state_quant:
-        return "states are quantised"
-    if any(tensor.device.type != "cpu" for tensor in tensors):
+    x, tensors = problem.x, fused.tensors_of(problem)
+    if any(tensor.device.type != DEVICE for tensor in tensors):
         return f"tensors are on {x.device}"
     if x.dtype not in (torch.float32, torch.float64):
         return f"{x.dtype} is not compiled"
     if any(t.dtype != x.dtype for t in tensors if t.dim()):
         return "parameters or states have another dtype than the input"
-    if any(type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors):
-        return "tensors are of a subclass"
-    if not x.numel() or not problem.states[-1].numel():
-        return "there are no neurons"
-    if is_traced():
-        return "it is being traced"
-    if spike_grad is not no_surrogate:
-        if not isinstance(spike_grad, SpikeGrad):
-            return "the surrogate is a callable that may not fire by a step"
-        function = spike_grad.function
-        if any(isinstance(q, Tensor) and q.numel() > 1 for q in spike_grad.parameters):
-            return "the surrogate's parameters are tensors"
-        if not function._by_slope or issubclass(function, StochasticSpikeOperator):
-            return "the surrogate has no slope that is a function of the membrane alone"
     if problem.dynamics is None:
         return None
     return _unavailable() or _underivable(problem.dynamics)
@@ -106,73 +81,7 @@ def _unavailable() -> str | None:
 
 def solve(problem: Problem) -> Solution:
     """Run a layer's sequence in one fused pass."""
-    dynamics = problem.dynamics
-    if dynamics is None:
-        return _solve_projected(problem)
-    x, shape = problem.x.resolve_neg(), problem.states[-1].shape
-    order = list(range(len(shape)))
-    if problem.recurrent is None:
-        order = _memory_order(x if problem.static else x[0], shape)
-    straight = order == list(range(len(shape)))
-    parameters = dict(zip(dynamics.parameters, problem.parameters, strict=True))
-    vectors = {name: p for name, p in parameters.items() if p.numel() > 1}
-    depth = max((p.dim() for p in vectors.values()), default=0)
-    neurons = _row(shape, depth) if vectors and straight else shape
-    flat = {
-        name: _laid_out(p.expand(neurons), None if straight else order)
-        if name in vectors
-        else p.reshape(1).to(x.dtype)
-        for name, p in parameters.items()
-    }
-    lead = [] if problem.static else [0]
-    axes = [*lead, *(len(lead) + d for d in order)]
-    states = [_laid_out(state, None if straight else order) for state in problem.states]
-    back = [order.index(d) for d in range(len(shape))]
-    slope, count = _slope(dynamics, problem.spike_grad)
-    spec = _spec(
-        dtype=str(x.dtype).removeprefix("torch."),
-        dynamics=dynamics,
-        vectors=frozenset(vectors),
-        slope=slope,
-        count=count,
-    )
-    scan = fused.Scan(
-        run=Run,
-        spec=spec,
-        num_steps=problem.num_steps,
-        static=problem.static,
-        only_spikes=problem.only_spikes,
-        spike_grad=problem.spike_grad,
-        recurrent=problem.recurrent,
-        rows=shape.numel() // neurons.numel(),
-        shape=torch.Size(shape[d] for d in order),
-    )
-    outs = scan(_permuted(x, axes), states, list(flat.values()), problem.weights)
-    over_time = [0, *(1 + d for d in back)]
-    count = 1 + len(scan.traced)
-    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
-    finals = tuple(_permuted(final, back) for final in outs[count:])
-    traces = [spikes, *traces] if dynamics.recurrent else traces
-    return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
-
-
-def _solve_projected(problem: Problem) -> Solution:
-    """Take the product of the input for all steps at once. The steps themselves are PyTorch's,
-    whose sigmoid and tanh are fast."""
-    assert problem.projection is not None
-    x, step = problem.projection(problem.x)
-    return reference.solve(replace(problem, x=x, step=step))
-
-
-_spec = cache(Spec)
-
-
-def _slope(dynamics: Dynamics, spike_grad: Any) -> tuple[Any, int]:
-    if spike_grad is no_surrogate:
-        return None, 0
-    if any(isinstance(value, Tensor) for value in spike_grad.parameters):
-        return fused.GIVEN, 0
-    return fused.slope_of(dynamics, spike_grad.function, len(spike_grad.parameters))
+    return fused.solve(problem, Run)
 
 
 @cache
@@ -183,25 +92,6 @@ def _row(shape: torch.Size, depth: int) -> torch.Size:
     samples, size = shape.numel() // neurons.numel(), neurons.numel()
     together = next((n for n in range(MOST // size, 0, -1) if samples % n == 0), 1)
     return shape if together * size < 256 else torch.Size((together, *neurons))
-
-
-def _permuted(tensor: Any, order: list[int]) -> Any:
-    """Permute a tensor, without a word to autograd where there is nothing to do."""
-    return tensor if tensor is None or order == sorted(order) else tensor.permute(order)
-
-
-def _memory_order(sample: Tensor, shape: torch.Size) -> list[int]:
-    """Return the order of dimensions in which a sample lies dense in memory, if it does."""
-    identity = list(range(len(shape)))
-    if sample.shape != shape or sample.is_contiguous():
-        return identity
-    strides = sample.stride()
-    order = sorted(identity, key=lambda d: (strides[d], sample.shape[d]), reverse=True)
-    return order if sample.permute(order).is_contiguous() else identity
-
-
-def _laid_out(tensor: Tensor, order: list[int] | None) -> Tensor:
-    return (tensor if order is None else tensor.permute(order)).reshape(-1)
 
 
 # Running kernels -----------------------------------------------------------------------------
@@ -215,8 +105,26 @@ class Run:
     :param before: states before the first step, flat
     :param kept: states, written at each step
     :param initial: what they are before :meth:`take`, or the same tensors
+    :param parameters: those of the neurons, as :meth:`laid_out`
+    :param slope: parameters of the surrogate
     :param at_once: how many steps will be taken at once
     """
+
+    language = NUMBA
+
+    @staticmethod
+    def laid_out(parameter: Tensor, depth: int, shape: torch.Size, order: list[int]) -> Tensor:
+        """Return a parameter's values side by side: for as many neurons as repeat over a layer.
+
+        :param depth: in how many dimensions, the last ones, any parameter has several values
+        :param shape: that of the states
+        :param order: the order of its dimensions in memory
+        """
+        if parameter.numel() == 1:
+            return parameter.reshape(1)
+        if order == sorted(order):
+            return parameter.expand(_row(shape, depth)).reshape(-1)
+        return parameter.expand(shape).permute(order).reshape(-1)
 
     def __init__(
         self,
@@ -228,7 +136,6 @@ class Run:
         initial: dict[str, Tensor],
         parameters: Sequence[Tensor],
         slope: tuple[float, ...],
-        rows: int,
         at_once: int,
     ) -> None:
         self.kernel = _kernel(spec, backward)
@@ -238,14 +145,15 @@ class Run:
         for name in kinds["timed"]:
             head += _flat(timed[name], size)
         for name in kinds["before"]:
-            head += [*_flat(timed[name], size), before[name].numpy()]
+            head += [*_flat(timed[name], size), before[name].numpy().reshape(-1)]
         for name in kinds["kept"]:
             head += [each.numpy().reshape(-1) for each in (kept[name], initial[name])]
         number = getattr(np, spec.dtype)
         tail = [parameter.numpy() for parameter in parameters] + [number(q) for q in slope]
-        neurons = size // rows
+        vectors = [p.numel() for p in parameters if p.numel() > 1]
+        neurons = max(vectors, default=size)
         lengths = [neurons if n[4:] in spec.vectors else 1 for n in kinds["sums"]]
-        parts = _parts(neurons, rows, at_once)
+        parts = _parts(neurons, size // neurons, at_once)
         self.sums = [[np.zeros(length, number) for length in lengths] for _ in parts]
         self.calls = [
             ((*head, *sums, *tail), part) for sums, part in zip(self.sums, parts, strict=True)

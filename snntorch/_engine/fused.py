@@ -1,4 +1,4 @@
-"""The one autograd function around any kernel."""
+"""What all backends with kernels share: the problems they take, and the one autograd function."""
 
 from __future__ import annotations
 
@@ -11,17 +11,159 @@ import torch
 from torch import Tensor, nn
 
 from .. import surrogate
-from .._torch import is_batched
-from ..surrogate import no_surrogate
-from . import memory
+from .._torch import autocast_on, is_batched, is_traced
+from ..dynamics import Dynamics
+from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
+from . import memory, reference
 from .derive import FEEDBACK, GIVEN, INPUT, SPIKES, derive
 from .feedback import feedback
+from .feedback import refuses as refuses_feedback
 from .kernels import OVERDRIVE, Spec, backward
+from .problem import Problem, Solution
+from .writer import Language
 
 ONCE = (
     "a sequence run by a kernel is differentiated once; run it with "
     "snn.use_backend('reference') for second derivatives and batched gradients"
 )
+
+
+def tensors_of(problem: Problem) -> tuple[Tensor, ...]:
+    """Return all that a problem is made of."""
+    return (problem.x, *problem.states, *problem.parameters, *problem.weights)
+
+
+def refuses(problem: Problem) -> str | None:
+    """Return why kernels cannot solve a problem, on whatever device, or None if they can."""
+    x, spike_grad = problem.x, problem.spike_grad
+    if problem.dynamics is None and problem.projection is None:
+        return "its update is not elementwise"
+    if problem.recurrent is not None and (reason := refuses_feedback(problem.recurrent)):
+        return reason
+    products = problem.recurrent is not None or problem.projection is not None
+    if products and autocast_on(x.device.type):
+        return "products under autocast have another dtype"
+    if problem.inhibition:
+        return "inhibition compares all neurons of a sample"
+    if problem.state_quant:
+        return "states are quantised"
+    if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors_of(problem)):
+        return "tensors are of a subclass"
+    if not x.numel() or not all(state.numel() for state in problem.states):
+        return "there are no neurons"
+    if is_traced():
+        return "it is being traced"
+    if spike_grad is not no_surrogate:
+        if not isinstance(spike_grad, SpikeGrad):
+            return "the surrogate is a callable that may not fire by a step"
+        function = spike_grad.function
+        if any(isinstance(q, Tensor) and q.numel() > 1 for q in spike_grad.parameters):
+            return "the surrogate's parameters are tensors"
+        if not function._by_slope or issubclass(function, StochasticSpikeOperator):
+            return "the surrogate has no slope that is a function of the membrane alone"
+    return None
+
+
+def solve(problem: Problem, run: Any) -> Solution:
+    """Run a layer's sequence in one pass each way.
+
+    :param run: the backend's ``Run``
+    """
+    dynamics = problem.dynamics
+    if dynamics is None:
+        return _solve_projected(problem)
+    x, shape = problem.x.resolve_neg(), problem.states[-1].shape
+    spec = spec_of(problem, run.language)
+    order = list(range(len(shape)))
+    if problem.recurrent is None:
+        order = _memory_order(x if problem.static else x[0], shape)
+    depth = max((p.dim() for p in problem.parameters if p.numel() > 1), default=0)
+    dtype = getattr(torch, spec.dtype)
+    parameters = [
+        run.laid_out(p, depth, shape, order) if p.numel() > 1 else p.reshape(1).to(dtype)
+        for p in problem.parameters
+    ]
+    lead = [] if problem.static else [0]
+    axes = [*lead, *(len(lead) + d for d in order)]
+    states = [_permuted(state, order) for state in problem.states]
+    back = [order.index(d) for d in range(len(shape))]
+    scan = Scan(
+        run=run,
+        spec=spec,
+        num_steps=problem.num_steps,
+        static=problem.static,
+        only_spikes=problem.only_spikes,
+        spike_grad=problem.spike_grad,
+        recurrent=problem.recurrent,
+        shape=torch.Size(shape[d] for d in order),
+        dtype=x.dtype,
+        trace_dtype=_promoted(x, *problem.states, *problem.parameters),
+    )
+    outs = scan(_permuted(x, axes), states, parameters, problem.weights)
+    over_time = [0, *(1 + d for d in back)]
+    count = 1 + len(scan.traced)
+    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
+    finals = tuple(_permuted(final, back) for final in outs[count:])
+    traces = [spikes, *traces] if dynamics.recurrent else traces
+    return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+def spec_of(problem: Problem, language: Language) -> Spec:
+    """Return what the kernels of a problem share."""
+    dynamics: Any = problem.dynamics
+    named = zip(dynamics.parameters, problem.parameters, strict=True)
+    slope, count = _slope(dynamics, problem.spike_grad)
+    return _spec(
+        dtype="float64" if problem.x.dtype == torch.float64 else "float32",
+        dynamics=dynamics,
+        vectors=frozenset(name for name, parameter in named if parameter.numel() > 1),
+        slope=slope,
+        count=count,
+        language=language,
+    )
+
+
+def _solve_projected(problem: Problem) -> Solution:
+    """Take the product of the input for all steps at once. The steps themselves are PyTorch's,
+    whose sigmoid and tanh are fast."""
+    assert problem.projection is not None
+    x, step = problem.projection(problem.x)
+    return reference.solve(replace(problem, x=x, step=step))
+
+
+_spec = cache(Spec)
+
+
+def _slope(dynamics: Dynamics, spike_grad: Any) -> tuple[Any, int]:
+    if spike_grad is no_surrogate:
+        return None, 0
+    if any(isinstance(value, Tensor) for value in spike_grad.parameters):
+        return GIVEN, 0
+    return slope_of(dynamics, spike_grad.function, len(spike_grad.parameters))
+
+
+def _promoted(x: Tensor, *others: Tensor) -> torch.dtype:
+    """Return the type of what is worked out from an input together with states and parameters."""
+    dtype = x.dtype
+    for other in others:
+        if other.dtype != dtype and other.dim():
+            dtype = torch.promote_types(dtype, other.dtype)
+    return dtype
+
+
+def _permuted(tensor: Any, order: list[int]) -> Any:
+    """Permute a tensor, without a word to autograd where there is nothing to do."""
+    return tensor if tensor is None or order == sorted(order) else tensor.permute(order)
+
+
+def _memory_order(sample: Tensor, shape: torch.Size) -> list[int]:
+    """Return the order of dimensions in which a sample lies dense in memory, if it does."""
+    identity = list(range(len(shape)))
+    if sample.shape != shape or sample.is_contiguous():
+        return identity
+    strides = sample.stride()
+    order = sorted(identity, key=lambda d: (strides[d], sample.shape[d]), reverse=True)
+    return order if sample.permute(order).is_contiguous() else identity
 
 
 @dataclass(frozen=True)
@@ -37,10 +179,13 @@ class Scan:
     only_spikes: bool
     spike_grad: Any
     recurrent: nn.Module | None
-    rows: int
-    """How often the parameters of the neurons repeat over the sample batch."""
     shape: torch.Size
     """Shape of the states, in the order in which they lie in memory."""
+    dtype: torch.dtype
+    """Of the input and the spikes. A kernel computes in at least single precision, and keeps so
+    what it reads again."""
+    trace_dtype: torch.dtype
+    """Of the states that are returned."""
 
     def __call__(
         self,
@@ -59,6 +204,11 @@ class Scan:
     def traced(self) -> tuple[str, ...]:
         """States whose trace is returned."""
         return () if self.only_spikes else _own(self.spec)
+
+    @property
+    def spec_dtype(self) -> torch.dtype:
+        """The type in which a kernel computes."""
+        return getattr(torch, self.spec.dtype)
 
     @property
     def over_time(self) -> tuple[int, ...]:
@@ -130,13 +280,18 @@ def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Fo
 _backward = cache(replace)
 
 
-def _kept(scan: Scan, given: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _kept(
+    scan: Scan, given: dict[str, Tensor], like: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return arrays for what a kernel keeps from step to step, and what they are to begin with."""
-    initial = {f"at_{name}": tensor.contiguous() for name, tensor in given.items()}
-    kept = {name: memory.empty(scan.shape, tensor) for name, tensor in initial.items()}
+    dtypes = dict.fromkeys(given, scan.spec_dtype if scan.spec.dense else scan.trace_dtype)
+    if scan.spec.dynamics.recurrent:
+        dtypes[scan.spec.dynamics.states[0]] = scan.dtype
+    initial = {f"at_{name}": tensor for name, tensor in given.items()}
+    kept = {f"at_{name}": memory.empty(scan.shape, like, dtypes[name]) for name in given}
     if scan.spec.dense:  # a kernel that takes single steps begins anew with what it kept
         for name, tensor in kept.items():
-            tensor.copy_(initial[name].view(scan.shape))
+            tensor.copy_(initial[name])
         return kept, kept
     return kept, initial
 
@@ -147,10 +302,13 @@ class _Fused(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         states, parameters, weights = scan.split(tensors)
         plan = _forward(scan.spec, scan.traced, ctx.needs_input_grad[1:])
-        traces = {name: memory.empty(scan.over_time, x) for name in plan.traces}
+        dtypes = dict.fromkeys(plan.traces, scan.trace_dtype)
+        dtypes |= {name: scan.spec_dtype for name in plan.saves if name in dtypes}
+        dtypes[SPIKES] = scan.dtype
+        traces = {name: memory.empty(scan.over_time, x, dtype) for name, dtype in dtypes.items()}
         timed = {f"in_{INPUT}": x, **{f"to_{name}": trace for name, trace in traces.items()}}
         names = scan.spec.dynamics.states
-        kept, initial = _kept(scan, dict(zip(names, states, strict=True)))
+        kept, initial = _kept(scan, dict(zip(names, states, strict=True)), x)
         if scan.spec.dynamics.recurrent:
             traces[names[0]] = traces[SPIKES]
         if scan.spec.dense:
@@ -158,9 +316,7 @@ class _Fused(torch.autograd.Function):
             again = FEEDBACK in plan.saves
             traces[FEEDBACK] = memory.empty(scan.over_time if again else scan.shape, x)
             timed[f"in_{FEEDBACK}"] = traces[FEEDBACK]
-        run = scan.run(
-            plan.spec, False, timed, {}, kept, initial, parameters, (), scan.rows, scan.at_once
-        )
+        run = scan.run(plan.spec, False, timed, {}, kept, initial, parameters, (), scan.at_once)
         if scan.spec.dense:
             product = feedback(scan.recurrent, weights, scan.shape)
             for t in range(scan.num_steps):
@@ -180,10 +336,13 @@ class _Fused(torch.autograd.Function):
             }
             saved = [x if name == INPUT else traces[name] for name in plan.saves]
             ctx.save_for_backward(*parameters, *first.values(), *saved, *weights)
+        outs = [traces[SPIKES], *(traces[name].to(scan.trace_dtype) for name in scan.traced)]
+        finals = [kept[f"at_{name}"] for name in names]
+        own = scan.spec.dynamics.recurrent
+        finals = [*finals[:own], *(final.to(scan.trace_dtype) for final in finals[own:])]
         if scan.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
-            recurrent = [kept[f"at_{names[0]}"]] if scan.spec.dynamics.recurrent else []
-            ctx.mark_non_differentiable(traces[SPIKES], *recurrent)
-        return traces[SPIKES], *(traces[name] for name in scan.traced), *kept.values()
+            ctx.mark_non_differentiable(outs[0], *finals[:own])
+        return *outs, *finals
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -215,21 +374,21 @@ class _Fused(torch.autograd.Function):
         if INPUT in spec.wanted:
             shape = scan.shape if spec.static else scan.over_time
             timed[f"to_{INPUT}"] = (
-                like.new_zeros(shape) if spec.static else memory.empty(shape, like)
+                like.new_zeros(shape, dtype=scan.spec_dtype)
+                if spec.static
+                else memory.empty(shape, like, scan.dtype)
             )
         if spec.dense:
-            timed[f"to_{FEEDBACK}"] = memory.empty(scan.over_time, like)
-        size, names = scan.shape.numel(), dynamics.states
+            timed[f"to_{FEEDBACK}"] = memory.empty(scan.over_time, like, scan.dtype)
+        names = dynamics.states
         finals = {
-            n: like.new_zeros(size) if g is None else g.reshape(-1)
+            n: like.new_zeros(scan.shape, dtype=scan.spec_dtype) if g is None else g
             for n, g in zip(names, grads[len(outputs) :], strict=True)
         }
-        kept, initial = _kept(scan, finals)
+        kept, initial = _kept(scan, finals, like)
         timed |= {f"old_{name}": saved[name] for name in body.olds}
         before = {f"old_{name}": first[name] for name in body.olds}
-        run = scan.run(
-            spec, True, timed, before, kept, initial, parameters, values, scan.rows, scan.at_once
-        )
+        run = scan.run(spec, True, timed, before, kept, initial, parameters, values, scan.at_once)
         d_weights: list[Tensor | None] = [None for _ in weights]
         if spec.dense:
             product = feedback(scan.recurrent, weights, scan.shape)
@@ -238,7 +397,7 @@ class _Fused(torch.autograd.Function):
                 run.take(t, 1)
                 product.backward(d_feedback[t], kept[f"at_{names[0]}"])
             if names[0] in saved:
-                earlier = first[names[0]].view(1, *scan.shape)
+                earlier = first[names[0]].to(scan.dtype)[None]
                 spikes = torch.cat((earlier, saved[names[0]][:-1]))
                 d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
         else:
@@ -247,7 +406,7 @@ class _Fused(torch.autograd.Function):
         return (
             None,
             timed.get(f"to_{INPUT}"),
-            *(state.view(-1) for state in kept.values()),
+            *kept.values(),
             *(learnt.get(name) for name in dynamics.parameters),
             *d_weights,
         )

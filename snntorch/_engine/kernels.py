@@ -1,9 +1,7 @@
-"""The text of the CPU kernels: one generic scan forward, one backward, around a derived step.
+"""What a kernel reads, works out and writes, forward and backward, whatever runs it.
 
-A kernel walks the time steps of a layer whose neurons lie side by side in memory: ``rows`` (the
-batch) of ``N`` neurons. It takes them in chunks whose states stay in the cache, all time steps of
-a chunk before the next. Only the text of the loop's body differs between models; ``derive.py``
-gives it.
+A kernel is a loop over time around a derived step. ``numba_source.py`` and ``triton_source.py``
+write the loops.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from textwrap import indent
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +20,8 @@ import torch
 from .. import dynamics, surrogate
 from ..dynamics import Dynamics
 from . import store
-from .derive import GIVEN, INPUT, SPIKES, Derived, Writer, derive
+from .derive import GIVEN, INPUT, SPIKES, Derived, derive
+from .writer import NUMBA, Language, Writer
 
 OVERDRIVE = "_overdrive"
 """What is stored where slopes are worked out outside a kernel."""
@@ -51,6 +49,8 @@ class Spec:
     wanted: frozenset[str] = frozenset()
     """Inputs and parameters whose gradient is asked for."""
     static: bool = False
+    # either
+    language: Language = NUMBA
 
     @property
     def dense(self) -> bool:
@@ -68,39 +68,47 @@ class Spec:
 
 @dataclass(frozen=True)
 class Forward:
-    """The body of a forward kernel."""
+    """What a forward kernel does at each step, between reading and writing."""
 
     lines: tuple[str, ...]
+    states: tuple[str, ...]
+    """States that are read, ``s_<name>`` in the lines."""
+    inputs: tuple[str, ...]
+    """The same for inputs."""
+    results: dict[str, str]
+    """The text of the spikes and of the new states."""
+    stores: dict[str, str]
+    """The text of what is written at each step beside the spikes."""
     saved: tuple[str, ...]
     """What may be stored beside the new states."""
 
 
 def _forward(spec: Spec) -> Forward:
-    step = spec.derived
-    # Each state in a variable before any is written.
-    writer = Writer({})
+    step, of = spec.derived, spec.dynamics
+    writer = Writer(spec.language, {})
     results = {name: writer.text(node) for name, node in step.states.items()}
-    spikes = writer.text(step.spikes)
+    results = {SPIKES: writer.text(step.spikes), **results}
     saved = {**step.saved, OVERDRIVE: step.overdrive}
     stored = {**step.states, **saved}
-    stores = [f"to_{s}[n] = {writer.text(stored[s])}" for s in stored if s in spec.stores]
-    of, read = spec.dynamics, writer.read
-    loads = [f"s_{s} = at_{s}[n]" for s in of.states if f"s_{s}" in read]
-    loads += [f"s_{i} = in_{i}[n]" for i in of.inputs if f"s_{i}" in read]
-    writes = [f"to_{SPIKES}[n] = {spikes}", *(f"at_{s}[n] = {text}" for s, text in results.items())]
-    return Forward((*loads, *writer.lines, *writes, *stores), tuple(saved))
+    stores = {name: writer.text(node) for name, node in stored.items() if name in spec.stores}
+    states = tuple(name for name in of.states if f"s_{name}" in writer.read)
+    inputs = tuple(name for name in of.inputs if f"s_{name}" in writer.read)
+    return Forward(tuple(writer.lines), states, inputs, results, stores, tuple(saved))
 
 
 @dataclass(frozen=True)
 class Backward:
-    """The body of a backward kernel, and what it reads."""
+    """What a backward kernel does at each step, between reading and writing."""
 
     lines: tuple[str, ...]
     news: tuple[str, ...]
-    """Saved values of the step itself."""
+    """Saved values of the step itself that are read, ``new_<name>`` in the lines."""
     olds: tuple[str, ...]
-    """States of the step before."""
+    """States of the step before that are read, ``s_<name>``."""
     inputs: tuple[str, ...]
+    """Inputs that are read, ``s_<name>``."""
+    results: dict[str, str]
+    """The text of the gradients, of the inputs, states and parameters."""
 
 
 def _backward(spec: Spec) -> Backward:
@@ -109,7 +117,8 @@ def _backward(spec: Spec) -> Backward:
     if of.recurrent:  # spikes are cheap to work out again, and differentiated on the way
         saved.pop(of.states[0])
     absent = [] if SPIKES in spec.given else [f"g_{SPIKES}"]
-    writer = Writer({node: f"new_{name}" for name, node in saved.items()}, absent)
+    known = {node: f"new_{name}" for name, node in saved.items()}
+    writer = Writer(spec.language, known, absent)
     names = [*of.inputs, *of.states, *spec.learns]
     asked = [n for n in names if n != INPUT or INPUT in spec.wanted]
     if spec.dense and of.recurrent:
@@ -119,25 +128,7 @@ def _backward(spec: Spec) -> Backward:
     news = tuple(name for name in saved if f"new_{name}" in read)
     olds = tuple(name for name in of.states if f"s_{name}" in read)
     inputs = tuple(name for name in of.inputs if f"s_{name}" in read)
-    loads = [f"new_{name} = to_{name}[n]" for name in news]
-    loads += [f"s_{name} = old_{name}[n]" for name in olds]
-    loads += [f"s_{name} = in_{name}[n]" for name in inputs]
-    loads += [f"g_{SPIKES} = gr_{SPIKES}[n]"] if SPIKES in spec.given else []
-    for name in of.states:
-        more = f" + gr_{name}[n]" if name in spec.given else ""
-        loads += [f"g_{name} = at_{name}[n]{more}"]
-    loads += ["slope = slopes[n]"] if "slope" in read else []
-    writes = []
-    for name, text in results.items():
-        if name in of.states:
-            writes += [f"at_{name}[n] = {text}"]
-        elif name == INPUT:
-            writes += [f"to_{INPUT}[n] {'+=' if spec.static else '='} {text}"]
-        elif name in of.inputs:
-            writes += [f"to_{name}[n] = {text}"]
-        else:
-            writes += [f"sum_{name}[n] += {text}"]
-    return Backward((*loads, *writer.lines, *writes), news, olds, inputs)
+    return Backward(tuple(writer.lines), news, olds, inputs, results)
 
 
 @cache
@@ -160,12 +151,15 @@ def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
     slope = getattr(spec.slope, "__module__", None)
     if spec.dynamics.name is None or slope not in (None, surrogate.__name__):
         return make(spec)  # a user's, which may change without notice
-    key = [spec.dynamics.name, spec.dtype, getattr(spec.slope, "__qualname__", spec.slope)]
+    slope = getattr(spec.slope, "__qualname__", spec.slope)
+    key = [spec.dynamics.name, spec.language.name, spec.dtype, slope]
     key += [spec.count, spec.static, *map(sorted, (spec.stores, spec.given, spec.wanted))]
     name = hashlib.sha256((_sources() + repr(key)).encode()).hexdigest()[:24]
     path = store.folder() / f"{kind.__name__.lower()}_{name}.json"
     try:
-        return kind(**{field: tuple(v) for field, v in json.loads(path.read_text()).items()})
+        fields = json.loads(path.read_text())
+        read: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+        return kind(**read)
     except (OSError, ValueError, TypeError):
         body = make(spec)
         with suppress(OSError):
@@ -177,7 +171,8 @@ def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
 def _sources() -> str:
     """Return all that bodies are made from."""
     package = Path(dynamics.__file__).parent
-    names = ("dynamics.py", "surrogate.py", "_engine/derive.py", "_engine/kernels.py")
+    engine = (f"_engine/{name}.py" for name in ("derive", "writer", "kernels"))
+    names = ("dynamics.py", "surrogate.py", *engine)
     files = [*map(package.joinpath, names), *sorted(package.glob("_neurons/*.py"))]
     return torch.__version__ + "".join(file.read_text() for file in files)
 
@@ -207,103 +202,3 @@ def arrays(spec: Spec, back: bool) -> dict[str, tuple[str, ...]]:
     before = tuple(f"old_{s}" for s in body.olds)
     sums = tuple(f"sum_{p}" for p in spec.learns)
     return {"timed": tuple(timed), "before": before, "kept": at, "sums": sums}
-
-
-# Python's own error model checks each division, and with that nothing is vectorised.
-_TEMPLATE = """import math
-import numpy as np
-from numba import njit
-
-F = np.{dtype}
-ONE, ZERO = F(1), F(0)
-
-
-@njit(nogil=True, cache={cache}, error_model="numpy")
-def total(a):
-    # In lanes: one sum after the other is not vectorised.
-    lanes = np.zeros(64, F)
-    whole = a.shape[0] // 64 * 64
-    for low in range(0, whole, 64):
-        part = a[low : low + 64]
-        for n in range(64):
-            lanes[n] += part[n]
-    for n in range(whole, a.shape[0]):
-        lanes[n - whole] += a[n]
-    return lanes.sum()
-
-
-@njit(nogil=True, cache={cache}, error_model="numpy")
-def step({step_arguments}):
-    for n in range({length}.shape[0]):
-{body}
-
-
-@njit(nogil=True, cache={cache}, error_model="numpy")
-def scan({arguments}):
-    chunks = (N + size - 1) // size
-{buffers}
-    for unit in range(first, last):
-        row, chunk = unit // chunks, unit % chunks
-        low = chunk * size
-        high = min(N, low + size)
-        start, stop = row * N + low, row * N + high
-{begin}
-        for i in range(steps):
-            t = {t}
-{views}
-            step({call})
-{end}
-"""
-
-
-def source(spec: Spec, back: bool, cache: bool) -> str:
-    """Return the text of the module that holds a kernel, ``scan``."""
-    kinds, names = arrays(spec, back), spec.dynamics.parameters
-    body = (backward if back else forward)(spec).lines
-    loads = [f"s_{p} = p_{p}[n]" for p in names if p in spec.vectors]
-    scalars = [f"q{i}" for i in range(spec.count)] if back else []
-    parameters = [f"p_{p}" if p in spec.vectors else f"s_{p}" for p in names]
-    every = [*kinds["timed"], *kinds["before"], *kinds["kept"], *kinds["sums"]]
-    arguments = [
-        *(f"all_{a}, stride_{a}" for a in kinds["timed"]),
-        *(f"all_{a}, stride_{a}, first_{a}" for a in kinds["before"]),
-        *(f"all_{a}, first_{a}" for a in kinds["kept"]),
-        *(f"result_{a}" for a in kinds["sums"]),
-        *(f"all_p_{p}" for p in names),
-        *scalars,
-        "begin, steps, N, size, first, last",
-    ]
-    begin = [f"{a} = all_{a}[start:stop]" for a in kinds["kept"]]
-    begin += [f"{a}[:] = first_{a}[start:stop]" for a in kinds["kept"]]
-    begin += [f"p_{p} = all_p_{p}[low:high]" for p in names if p in spec.vectors]
-    begin += [f"s_{p} = all_p_{p}[0]" for p in names if p not in spec.vectors]
-    begin += [f"{a} = buffer_{a}[: high - low]" for a in kinds["sums"]]
-    begin += [f"{a}[:] = ZERO" for a in kinds["sums"]]
-    views = [
-        f"{a} = all_{a}[t * stride_{a} + start : t * stride_{a} + stop]" for a in kinds["timed"]
-    ]
-    for a in kinds["before"]:
-        earlier = f"all_{a}[(t - 1) * stride_{a} + start : (t - 1) * stride_{a} + stop]"
-        views += [f"{a} = {earlier} if t > 0 else first_{a}[start:stop]"]
-    end = []
-    for a in kinds["sums"]:
-        if a.removeprefix("sum_") in spec.vectors:
-            end += [f"result_{a}[low:high] += {a}"]
-        else:
-            end += [f"result_{a}[0] += total({a})"]
-    return _TEMPLATE.format(
-        dtype=spec.dtype,
-        cache=cache,
-        length=kinds["kept"][0],
-        step_arguments=", ".join([*every, *parameters, *scalars]),
-        arguments=", ".join(arguments),
-        body=indent("\n".join([*loads, *body]), " " * 8),
-        buffers=indent(
-            "\n".join(f"buffer_{a} = np.empty(size, F)" for a in kinds["sums"]), " " * 4
-        ),
-        begin=indent("\n".join(begin), " " * 8),
-        t="begin + steps - 1 - i" if back else "begin + i",
-        views=indent("\n".join(views), " " * 12),
-        call=", ".join([*every, *parameters, *scalars]),
-        end=indent("\n".join(end), " " * 8),
-    )

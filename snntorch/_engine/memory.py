@@ -24,11 +24,15 @@ _idle: dict[int, Tensor] = {}
 _used: set[int] = set()  # addresses of those that do not wait
 
 
-def empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Return an uninitialised tensor, on the CPU in memory that comes back when it is gone."""
-    size = torch.Size(shape).numel() * like.element_size()
+def empty(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return an uninitialised tensor, on the CPU in memory that comes back when it is gone.
+
+    :param like: gives the device, and the type if it is not given
+    """
+    dtype = like.dtype if dtype is None else dtype
+    size = torch.Size(shape).numel() * dtype.itemsize
     if size < LEAST or like.device.type != "cpu":
-        return like.new_empty(shape)
+        return like.new_empty(shape, dtype=dtype)
     block = _take(size)
     if block is None:
         block = torch.empty(size, dtype=torch.uint8, device="cpu")
@@ -36,13 +40,13 @@ def empty(shape: Sequence[int], like: Tensor) -> Tensor:
     _used.add(block.data_ptr())
     # Build the final shape directly: autograd forbids in-place changes of a view that a custom
     # function returns.
-    dtype = getattr(np, str(like.dtype).removeprefix("torch."), None)
-    if dtype is not None:
-        array = array.view(dtype).reshape(shape)
+    known = getattr(np, str(dtype).removeprefix("torch."), None)
+    if known is not None:
+        array = array.view(known).reshape(shape)
     # The tensor holds this array until the last view of it is gone.
     weakref.finalize(array, _give, block).atexit = False
     tensor = torch.from_numpy(array)
-    return tensor.view(like.dtype).view(shape) if dtype is None else tensor
+    return tensor.view(dtype).view(shape) if known is None else tensor
 
 
 def empty_alike(shape: Sequence[int], like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from .problem import Problem, Solution
 
-NAME = "reference"
+NAME, DEVICE = "reference", None
 
 
 def refuses(problem: Problem) -> str | None:

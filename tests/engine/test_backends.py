@@ -364,7 +364,7 @@ def test_choice_of_backend(monkeypatch):
     monkeypatch.setenv("SNNTORCH_BACKEND", "reference")
     assert backends.choose(stated)[0] == "reference"
     monkeypatch.setenv("SNNTORCH_BACKEND", "cuda")
-    with pytest.raises(ValueError, match="'cuda' must be one of 'numba', 'reference'"):
+    with pytest.raises(ValueError, match="'cuda' must be one of 'numba', 'triton', 'reference'"):
         backends.choose(stated)
     half = problem(snn.Leaky(beta=0.9).half(), torch.randn(T, B, 5).half(), T, False, ())
     assert "float16" in cpu.refuses(half)

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import snntorch as snn
-from snntorch._engine.derive import Unsupported, Writer, derive
+from snntorch._engine.derive import derive
+from snntorch._engine.writer import NUMBA, Unsupported, Writer
 from snntorch.dynamics import Model
 
 where = torch.where
@@ -104,7 +105,7 @@ def derived(operation):
 
 def evaluated(found, nodes, number, x, v):
     """Run the text for nodes on numbers; the gradient of the new state is 1, the others are 0."""
-    writer = Writer({})
+    writer = Writer(NUMBA, {})
     texts = [writer.text(node) for node in nodes]
     placeholders = [n for n in found.spikes.graph.nodes if n.op == "placeholder"]
     # Gradients of spikes and state; input, state; threshold, factor.
@@ -166,8 +167,12 @@ def test_what_is_refused_is_named(name):
 
 
 @pytest.mark.slow
-def test_all_operations_compiled():
+@pytest.mark.parametrize("backend", ["numba", "triton"])
+def test_all_operations_compiled(backend, monkeypatch):
     """In one kernel, on ordinary numbers and others; and the gradients."""
+    if backend == "triton":
+        pytest.importorskip("triton")
+        monkeypatch.setenv("TRITON_INTERPRET", "1")
     names = [f"state{i}" for i in range(len(OPERATIONS))]
 
     def update(states, x):
@@ -177,14 +182,14 @@ def test_all_operations_compiled():
     Everything = snn.neuron_from_equations("Everything", names, update)
     x = torch.cat((torch.tensor(NUMBERS), torch.randn(50))).repeat(6, 1)
     x, results = x[:, torch.randperm(x.shape[1])], []
-    for backend in ("numba", "reference"):
-        results.append(snn.unroll(Everything(threshold=0.2), x, backend=backend))
+    for way in (backend, "reference"):
+        results.append(snn.unroll(Everything(threshold=0.2), x, backend=way))
     for got, want in zip(*results, strict=True):
         np.testing.assert_array_equal(got, want)
     results = []
-    for backend in ("numba", "reference"):
+    for way in (backend, "reference"):
         leaf = torch.linspace(-1, 1.3, 60, dtype=torch.float64).view(6, 10).requires_grad_()
-        outs = snn.unroll(Everything(threshold=0.2).double(), leaf, backend=backend)
+        outs = snn.unroll(Everything(threshold=0.2).double(), leaf, backend=way)
         sum(out.nan_to_num(0, 0, 0).clamp(-9, 9).sum() for out in outs).backward()
         results.append(leaf.grad)
     assert results[1].any()

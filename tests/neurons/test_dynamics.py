@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from snntorch import dynamics, surrogate
-from snntorch._engine.derive import INPUT, SPIKES, Unsupported, derive
+from snntorch._engine.derive import INPUT, SPIKES, derive
 from snntorch._engine.kernels import Spec, backward, forward
+from snntorch._engine.numba_source import body
+from snntorch._engine.writer import Unsupported
 
 MODELS = {name: m for name, m in vars(dynamics).items() if isinstance(m, dynamics.Model)}
 STEPS = [
@@ -77,7 +79,7 @@ def test_what_is_derived_equals_autograd(name, reset, late, above):
     inputs = {f"in_{n}": values[n] for n in step.inputs}
     at = {f"at_{n}": values[n] for n in step.states}
     parameters = {f"s_{n}": values[n] for n in step.parameters}
-    found = run(forward(spec).lines, {**to, **inputs, **at}, parameters)
+    found = run(body(spec, False), {**to, **inputs, **at}, parameters)
     for state, out in zip((f"to_{SPIKES}", *(f"at_{n}" for n in step.states)), outs, strict=True):
         assert found[state] == out.item()
     spec = Spec(
@@ -89,14 +91,14 @@ def test_what_is_derived_equals_autograd(name, reset, late, above):
         given=frozenset(cotangents),
         wanted=frozenset((INPUT, *step.parameters)),
     )
-    body = backward(spec)
-    given = {f"to_{n}": found[f"to_{n}"] for n in body.news}
-    given |= {f"old_{n}": values[n] for n in body.olds} | {
-        f"in_{n}": values[n] for n in body.inputs
+    read = backward(spec)
+    given = {f"to_{n}": found[f"to_{n}"] for n in read.news}
+    given |= {f"old_{n}": values[n] for n in read.olds} | {
+        f"in_{n}": values[n] for n in read.inputs
     }
     given |= {f"gr_{n}": g for n, g in cotangents.items()} | {f"at_{n}": 0.0 for n in step.states}
     given |= {f"to_{n}": 0.0 for n in step.inputs} | {f"sum_{n}": 0.0 for n in step.parameters}
-    got = run(body.lines, given, {**parameters, "q0": 1.7})
+    got = run(body(spec, True), given, {**parameters, "q0": 1.7})
     places = [f"to_{n}" for n in step.inputs] + [f"at_{n}" for n in step.states]
     places += [f"sum_{n}" for n in step.parameters]
     for place, value in zip(places, want, strict=True):
@@ -113,13 +115,13 @@ def forward_saved(step):
 def test_backward_reads_no_more_than_it_needs():
     step = dynamics.LEAKY.dynamics("subtract", True)
     spec = Spec("float32", step, frozenset(), slope=surrogate.ATan.slope, count=1)
-    body = backward(
+    read = backward(
         Spec(**{**vars(spec), "given": frozenset({SPIKES}), "wanted": frozenset({INPUT})})
     )
-    assert (body.news, body.olds, body.inputs) == (("mem",), (), ())
+    assert (read.news, read.olds, read.inputs) == (("mem",), (), ())
     wanted = frozenset({INPUT, "beta"})
-    body = backward(Spec(**{**vars(spec), "given": frozenset({SPIKES}), "wanted": wanted}))
-    assert (body.news, body.olds, body.inputs) == (("mem",), ("mem",), ())
+    read = backward(Spec(**{**vars(spec), "given": frozenset({SPIKES}), "wanted": wanted}))
+    assert (read.news, read.olds, read.inputs) == (("mem",), ("mem",), ())
 
 
 def test_operations_that_kernels_do_not_have_are_named():

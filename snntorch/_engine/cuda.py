@@ -1,0 +1,276 @@
+"""The Triton backend: whole sequences on CUDA devices in one kernel each way."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..dynamics import LEAKY
+from . import fused
+from .derive import INPUT, SPIKES
+from .kernels import Spec, arrays, forward
+from .problem import Problem, Solution
+from .triton_source import reads, source, writes
+from .writer import TRITON
+
+NAME, DEVICE = "triton", "cuda"
+
+# One warp loads four bytes in each of its threads at once, of several steps ahead.
+WARPS, STAGES = 4, 4
+
+
+def interpreted() -> bool:
+    """Tell whether Triton's interpreter runs kernels, on the CPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def refuses(problem: Problem) -> str | None:
+    """Return why this backend cannot solve a problem, or None if it can."""
+    if (reason := fused.refuses(problem)) is not None:
+        return reason
+    x, tensors = problem.x, fused.tensors_of(problem)
+    if x.device.type != DEVICE and not (x.device.type == "cpu" and interpreted()):
+        return f"tensors are on {x.device}; Triton takes CUDA, or the CPU under TRITON_INTERPRET=1"
+    if any(tensor.device != x.device for tensor in tensors):
+        return "tensors are on several devices"
+    half = x.dtype in (torch.float16, torch.bfloat16)
+    if not half and x.dtype not in (torch.float32, torch.float64):
+        return f"{x.dtype} is not compiled"
+    taken = (x.dtype, torch.float32) if half else (x.dtype,)
+    if any(t.dtype not in taken for t in tensors if t.dim()):
+        return "parameters or states have another dtype than the input"
+    if any(weight.dtype != x.dtype for weight in problem.weights):
+        return "weights have another dtype than the input"
+    if problem.dynamics is None:
+        return None
+    spec = fused.spec_of(problem, TRITON)
+    if reason := _unavailable(x.device, interpreted()) or _underivable(spec):
+        return reason
+    return None if interpreted() else _uncompilable(spec, x.device)
+
+
+@cache
+def _unavailable(device: torch.device, interpreted: bool) -> str | None:
+    """Try Triton on a small kernel; return why it cannot be used, and warn once."""
+    spec = Spec("float32", LEAKY.dynamics("none", True), frozenset(), language=TRITON)
+    if error := _failure(spec, device):
+        reason = f"Triton cannot be used here ({error})"
+        _warn(reason, "Installing a fitting triton and driver makes them fast")
+        return reason
+    return None
+
+
+@cache
+def _underivable(spec: Spec) -> str | None:
+    """Return why no kernel can be made from a step, or None if one can."""
+    try:
+        for back in (False, True):
+            source(_whole(spec, back), back, 1)
+    except Exception as error:
+        return f"its step cannot be compiled ({error})"
+    return None
+
+
+@cache
+def _uncompilable(spec: Spec, device: torch.device) -> str | None:
+    """Try the kernels of a step; return why the compiler fails, and warn once."""
+    if error := _failure(spec, device):
+        reason = f"Triton fails to compile its step ({error})"
+        _warn(reason, "Please report the neuron")
+        return reason
+    return None
+
+
+def _warn(reason: str, advice: str) -> None:
+    warnings.warn(
+        f"{reason}; its sequences run on the slower reference backend. {advice}; "
+        "SNNTORCH_BACKEND=reference silences this warning.",
+        stacklevel=2,
+    )
+
+
+def _whole(spec: Spec, back: bool) -> Spec:
+    """Return a kernel that reads and writes all that it can."""
+    of = spec.dynamics
+    if not back:
+        return replace(spec, stores=frozenset((*of.states, *forward(spec).saved)))
+    wanted = frozenset((INPUT, *of.parameters))
+    return replace(spec, given=frozenset((SPIKES, *of.states[of.recurrent :])), wanted=wanted)
+
+
+def _failure(spec: Spec, device: torch.device) -> str | None:
+    """Run both kernels of a step for one neuron; return the error, if there is one."""
+    number = torch.zeros(1, dtype=getattr(torch, spec.dtype), device=device)
+    try:
+        for back in (False, True):
+            tried = _whole(spec, back)
+            kinds = arrays(tried, back)
+            timed = {name: number.clone()[None] for name in (*kinds["timed"], *kinds["before"])}
+            before, kept = ({n: number.clone() for n in kinds[kind]} for kind in ("before", "kept"))
+            parameters = [number] * len(spec.dynamics.parameters)
+            slope = (1.0,) * spec.count if back else ()
+            Run(tried, back, timed, before, kept, kept, parameters, slope, 1).take(0, 1)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def solve(problem: Problem) -> Solution:
+    """Run a layer's sequence in one kernel each way."""
+    return fused.solve(problem, Run)
+
+
+class Run:
+    """A kernel with its arrays, ready to take time steps.
+
+    :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
+        which stands for all
+    :param before: states before the first step
+    :param kept: states, written after the last step
+    :param initial: what they are before :meth:`take`, or the same tensors
+    :param parameters: those of the neurons, as :meth:`laid_out`
+    :param slope: parameters of the surrogate
+    :param at_once: how many steps will be taken at once
+    """
+
+    language = TRITON
+
+    @staticmethod
+    def laid_out(parameter: Tensor, depth: int, shape: torch.Size, order: list[int]) -> Tensor:
+        """Return a parameter that has a value for each neuron, without copying it."""
+        return parameter.expand(shape).permute(order)
+
+    def __init__(
+        self,
+        spec: Spec,
+        backward: bool,
+        timed: dict[str, Tensor],
+        before: dict[str, Tensor],
+        kept: dict[str, Tensor],
+        initial: dict[str, Tensor],
+        parameters: Sequence[Tensor],
+        slope: tuple[float, ...],
+        at_once: int,
+    ) -> None:
+        (timed_in, others), (timed_out, results) = reads(spec, backward), writes(spec, backward)
+        like = next(iter(kept.values()))
+        shape = like.shape
+        named = dict(zip(spec.dynamics.parameters, parameters, strict=True))
+        self.sums = {
+            f"sum_{p}": torch.zeros(shape, dtype=getattr(torch, spec.dtype), device=like.device)
+            for p in spec.learns
+            if backward
+        }
+        self.vectors = {f"sum_{p}" for p in spec.vectors}
+        every = {**timed, **kept, **self.sums}
+        every |= {f"first_{name}": each for name, each in {**before, **initial}.items()}
+        every |= {f"p_{name}": each for name, each in named.items()}
+        strides, times = {}, {}
+        for name in (*timed_in, *others):
+            strides[name] = every[name].stride()[every[name].dim() - len(shape) :]
+        for name in (*timed_in, *timed_out):
+            times[name] = every[name].stride(0) if every[name].dim() > len(shape) else 0
+        sizes, merged = _merged(tuple(shape), tuple(strides.values()))
+        self.kernel = _kernel(spec, backward, len(sizes), interpreted())
+        arguments: list[Any] = []
+        for name in (*timed_in, *timed_out):
+            arguments += [every[name], times[name]]
+        arguments += [every[name] for name in (*others, *results)]
+        arguments += [stride for each in merged for stride in each]
+        arguments += sizes[1:]
+        arguments += [p for name, p in named.items() if name not in spec.vectors]
+        arguments += slope
+        self.total = shape.numel()
+        self.arguments = (*arguments, self.total)
+        self.device = like.device
+        narrowest = min(every[name].element_size() for name in (*timed_in, *timed_out))
+        self.size = 32 * WARPS * max(1, 4 // narrowest)
+
+    def take(self, begin: int, steps: int) -> None:
+        """Take the steps from ``begin`` on, forward or backward."""
+        with _on(self.device):
+            self.kernel[(-(-self.total // self.size),)](
+                *self.arguments,
+                begin,
+                steps,
+                SIZE=self.size,
+                STAGES=STAGES,
+                num_warps=WARPS,
+                # A product and a sum in one operation would round otherwise than PyTorch.
+                enable_fp_fusion=False,
+            )
+
+    def summed(self) -> list[Tensor]:
+        """Return the sums of gradients over time and, for parameters that have one value, over all
+        neurons; in an order that does not change from run to run."""
+        return [
+            each if name in self.vectors else each.sum().reshape(1)
+            for name, each in self.sums.items()
+        ]
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a device the one that kernels run on."""
+    if device.type == DEVICE:
+        return torch.cuda.device(device)
+    return np.errstate(all="ignore")  # the interpreter computes for neurons that are not there too
+
+
+@cache
+def _merged(
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]
+) -> tuple[list[int], list[list[int]]]:
+    """Merge neighboring dimensions that are one in memory in all arrays.
+
+    :returns: the sizes that are left, and the strides of each array
+    """
+    sizes: list[int] = []
+    merged: list[list[int]] = [[] for _ in strides]
+    for d, size in enumerate(shape):
+        if size == 1:
+            continue
+        if sizes and all(
+            left[-1] == each[d] * size for left, each in zip(merged, strides, strict=True)
+        ):
+            sizes[-1] *= size
+            for left, each in zip(merged, strides, strict=True):
+                left[-1] = each[d]
+        else:
+            sizes.append(size)
+            for left, each in zip(merged, strides, strict=True):
+                left.append(each[d])
+    return (sizes, merged) if sizes else ([1], [[1] for _ in strides])
+
+
+_lock = threading.Lock()
+_kernels: dict[tuple[Any, ...], Callable[..., None]] = {}
+
+
+def _kernel(spec: Spec, backward: bool, rank: int, interpreted: bool) -> Any:
+    with _lock:
+        key = spec, backward, rank, interpreted
+        if key not in _kernels:
+            _kernels[key] = load(source(*key))
+        return _kernels[key]
+
+
+def load(text: str) -> Any:
+    """Return the kernel of a text."""
+    # Triton reads the text of a function again; there is no file that it could be in.
+    name = f"<snntorch kernel {hashlib.sha256(text.encode()).hexdigest()[:24]}>"
+    linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
+    space: dict[str, Any] = {"__name__": "snntorch_kernel"}
+    exec(compile(text, name, "exec"), space)
+    return space["scan"]
