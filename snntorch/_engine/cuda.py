@@ -223,9 +223,9 @@ class Run:
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
     """Make a device the one that kernels run on."""
-    if device.type == DEVICE:
-        return torch.cuda.device(device)
-    return np.errstate(all="ignore")  # the interpreter computes for neurons that are not there too
+    if device.type == "cpu":  # the interpreter computes for neurons that are not there too
+        return np.errstate(all="ignore")
+    return torch.cuda.device(device)
 
 
 @cache

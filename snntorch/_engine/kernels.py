@@ -158,7 +158,9 @@ def _known(spec: Spec, kind: type[Body], make: Callable[[Spec], Body]) -> Body:
     path = store.folder() / f"{kind.__name__.lower()}_{name}.json"
     try:
         fields = json.loads(path.read_text())
-        read: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+        read: dict[str, Any] = {
+            n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()
+        }
         return kind(**read)
     except (OSError, ValueError, TypeError):
         body = make(spec)

@@ -58,10 +58,12 @@ def _functions(dtype: str, interpreted: bool) -> dict[str, str]:
         }
     # The interpreter has no libdevice. In double precision, since these lose digits.
     wide = "x.to(tl.float64)"
+    negative = "1.0 - 2.0 * (y % 2) if y % 1 == 0 else float('nan')"
+    power = f"tl.where(x < 0.0, {negative}, 1.0) * tl.exp(tl.log(tl.abs({wide})) * y)"
     less = f"(1.0 - tl.exp(-2.0 * tl.abs({wide}))) / (1.0 + tl.exp(-2.0 * tl.abs({wide})))"
     return found | {
         "tanh(x)": f"tl.where(x < 0.0, -1.0 * ({less}), {less}).to(F)",
-        "power(x, y: tl.constexpr)": f"tl.exp(tl.log({wide}) * y).to(F)",
+        "power(x, y: tl.constexpr)": f"({power}).to(F)",
     }
 
 

@@ -1,0 +1,446 @@
+"""The Triton backend, without a GPU: its kernels run in Triton's interpreter, and compile for CUDA.
+
+``test_equivalence.py`` compares it with the loop over time for every neuron, reset and layout.
+"""
+
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+from unittest import mock
+
+import pytest
+import torch
+from models import MODELS
+from torch import nn
+
+import snntorch as snn
+from snntorch import surrogate
+from snntorch._engine import backends, cuda
+from snntorch.testing import check_neuron
+
+T, B = 6, 3
+HALF = [torch.float16, torch.bfloat16]
+BY_ID = {model.id: model for model in MODELS}
+needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+
+def run(neuron, x, backend="triton", **kwargs):
+    """Return outputs and last states, and the gradients of their sum of squares."""
+    leaf = x.detach().requires_grad_()
+    outs = snn.unroll(neuron, leaf, backend=backend, **kwargs)
+    outs = outs if isinstance(outs, tuple) else (outs,)
+    outs = (*outs, *(neuron._snn_newest(state) for state in neuron.states))
+    leaves = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
+    loss = sum(out.double().square().sum() for out in outs)
+    return outs, torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+
+
+def learnable(row, **options):
+    flags = {f"learn_{name}": True for name in (*row.vectors, "threshold") if name != "V"}
+    return row.make(**flags, **options)
+
+
+class Adaptive(snn.Neuron):
+    """A user's neuron, as in the documentation. Nothing in it, or in the library, is for Triton."""
+
+    states = ("mem", "slow")
+
+    def __init__(self, beta=0.8, **options):
+        super().__init__(**options)
+        self.parameter("beta", beta, learn=True)
+        self.parameter("gain", torch.linspace(0.1, 0.3, 5), learn=True)
+
+    @staticmethod
+    def step(x, mem, slow, beta, gain, threshold, spike, fired):
+        mem = beta * mem + x + 0.1 * x.tanh() - fired(mem - threshold) * threshold
+        slow = 0.9 * slow + gain * mem.clamp(-0.5, 1.2) ** 4
+        return spike(mem - threshold - slow), mem, slow
+
+
+# In the interpreter --------------------------------------------------------------------------
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    "options",
+    [
+        lambda: {},
+        lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
+        lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True},
+    ],
+    ids=["plain", "refractory and recurrent", "graded"],
+)
+def test_a_users_neuron(options):
+    given = {"backends": ["triton"], "skip": ["derivatives"]}
+    assert "backends" in check_neuron(lambda **o: Adaptive(**options(), **o), **given).passed
+
+
+QUICK = {"leaky", "rleaky-one", "rleaky-linear", "alif"}
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    "row, dtype",
+    [
+        pytest.param(
+            row, dtype, marks=() if row.id in QUICK else pytest.mark.slow, id=row.id + kind
+        )
+        for row in MODELS
+        for dtype, kind in zip(HALF, ("-float16", "-bfloat16"), strict=True)
+    ],
+)
+def test_half_precision_is_that_of_a_float32_run(row, dtype):
+    """Rounded once, when stored: within a kernel states are in single precision."""
+    x = row.input(T, B).to(dtype)
+    neuron = learnable(row).to(dtype)
+    if row.id.startswith(("slstm", "sconv2dlstm")):  # products in half precision between steps
+        outs, _ = run(neuron, x)
+        assert all(out.dtype == dtype for out in outs)
+        return
+    twin = learnable(row)
+    twin.load_state_dict({name: value.float() for name, value in neuron.state_dict().items()})
+    (outs, grads), (want, truth) = run(neuron, x), run(twin, x.float(), "reference")
+    assert all(out.dtype == dtype for out in outs) and want[0].any()
+    if row.rounded:  # a product in half precision may make other spikes
+        assert (outs[0] - want[0]).norm() <= 0.3 * want[0].norm()
+        return
+    # The interpreter rounds bfloat16 towards zero.
+    least = torch.finfo(dtype).eps if dtype == torch.bfloat16 else 0
+    for out, true in zip(outs, want, strict=True):
+        assert ((out - true.to(dtype)).abs() <= least * true.abs()).all()
+    for grad, true in zip(grads, truth, strict=True):
+        assert grad.dtype == dtype
+        # Those of the loss are rounded too, and so are its outputs.
+        assert (grad - true).norm() <= 2 * torch.finfo(dtype).eps * true.norm()
+
+
+@needs_triton
+@pytest.mark.parametrize("dtype", HALF)
+def test_what_is_read_again_is_kept_in_single_precision(dtype):
+    neuron = snn.Leaky(0.9, init_hidden=True, reset_mechanism="zero", learn_beta=True)
+    x, saved = BY_ID["leaky"].input(T, B).to(dtype).requires_grad_(), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        spikes = snn.unroll(neuron, x, backend="triton")
+    traces = [t for t in saved if t.numel() == x.numel()]
+    assert [t.dtype for t in traces] == [torch.float32]
+    assert spikes.dtype == neuron.mem.dtype == dtype
+
+
+def layouts():
+    images, lines = torch.randn(T, B, 2, 4, 4), torch.randn(B, T, 5)
+    return {
+        "every second step": ("leaky", torch.randn(2 * T, B, 5)[::2]),
+        "batch first": ("leaky", lines.transpose(0, 1)),
+        "expanded in time": ("leaky", torch.randn(1, B, 5).expand(T, B, 5)),
+        "expanded in batch": ("leaky", torch.randn(T, 1, 5).expand(T, B, 5)),
+        "one of two": ("leaky", torch.randn(T, B, 10)[..., ::2]),
+        "channels last": (
+            "leaky-image",
+            images.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3),
+        ),
+        "a part of an image": ("leaky-image", torch.randn(T, B, 3, 6, 6)[:, :, 1:, 1:-1, 2:]),
+    }
+
+
+@needs_triton
+@pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("layout", layouts())
+def test_inputs_are_read_where_they_are(layout, vector):
+    row, view = layouts()[layout]
+    hidden = BY_ID[row].hidden
+    beta = torch.linspace(0.8, 0.99, hidden[-1]).expand(hidden) if vector else 0.9
+    neuron, taken = snn.Leaky(beta, learn_beta=True), []
+
+    class Run(cuda.Run):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            taken.extend(a for a in self.arguments if isinstance(a, torch.Tensor))
+
+    with mock.patch.object(cuda, "Run", Run):
+        outs, grads = run(neuron, view)
+    want, truth = run(neuron, view, "reference")
+    assert all(map(torch.equal, outs, want)) and want[0].any()
+    for grad, true in zip(grads, truth, strict=True):
+        assert (grad - true).norm() <= 1e-5 * true.norm()
+    assert view.data_ptr() in {tensor.data_ptr() for tensor in taken}
+    if layout == "channels last":
+        assert outs[0].stride()[1:] == view.stride()[1:]
+
+
+@needs_triton
+def test_what_is_summed_is_the_same_from_run_to_run_and_for_other_blocks(monkeypatch):
+    neuron = snn.Leaky(torch.full((300,), 0.9), learn_beta=True, learn_threshold=True)
+    x, results = 0.3 + torch.randn(T, 4, 300), []
+    for warps in (4, 4, 2):
+        monkeypatch.setattr(cuda, "WARPS", warps)
+        outs, grads = run(neuron, x)
+        results.append([*outs, *grads])
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+def test_dimensions_that_are_one_in_memory_are_merged():
+    assert cuda._merged((4, 5), ((5, 1), (5, 1))) == ([20], [[1], [1]])
+    assert cuda._merged((4, 5), ((5, 1), (0, 1))) == ([4, 5], [[5, 1], [0, 1]])
+    assert cuda._merged((4, 1, 5), ((5, 9, 1), (0, 9, 0))) == ([20], [[1], [0]])
+    assert cuda._merged((4, 1, 5), ((9, 9, 1), (0, 9, 0))) == ([4, 5], [[9, 1], [0, 0]])
+    assert cuda._merged((2, 3, 4), ((12, 4, 1), (24, 8, 2))) == ([24], [[1], [2]])
+    assert cuda._merged((), ((), ())) == ([1], [[1], [1]])
+
+
+# Choice and refusal --------------------------------------------------------------------------
+
+
+def stated(neuron, x=None):
+    x = torch.randn(T, B, 5) if x is None else x
+    return neuron._snn_problem(x, T, False, (torch.zeros(B, 5, dtype=x.dtype),))
+
+
+def test_it_takes_the_cpu_only_when_asked_and_only_in_the_interpreter(monkeypatch):
+    assert backends.choose(stated(snn.Leaky(0.9)))[0] == "numba"
+    half = stated(snn.Leaky(0.9), torch.randn(T, B, 5).half())
+    name, reason = backends.choose(half)
+    assert name == "reference" and "float16" in reason
+    monkeypatch.delenv("TRITON_INTERPRET")
+    with pytest.raises(ValueError, match=r"'triton' cannot.*on cpu; .*TRITON_INTERPRET=1"):
+        backends.choose(stated(snn.Leaky(0.9)), "triton")
+
+
+@needs_triton
+def test_explain_names_it(monkeypatch):
+    net = nn.Sequential(nn.Linear(4, 5), snn.Leaky(0.9, init_hidden=True))
+    plan = snn.explain(net, torch.randn(T, B, 4), backend="triton")
+    assert [stage.backend for stage in plan] == [None, "triton"]
+    monkeypatch.setenv("SNNTORCH_BACKEND", "triton")
+    assert snn.explain(net, torch.randn(T, B, 4))[1].backend == "triton"
+
+
+@pytest.mark.parametrize(
+    "kwargs, x, reason",
+    [
+        ({"inhibition": True}, torch.float32, "inhibition"),
+        ({"state_quant": torch.round}, torch.float32, "quantised"),
+        ({"spike_grad": surrogate.SSO()}, torch.float32, "no slope that is a function"),
+        ({"beta": torch.full((5,), 0.9).double()}, torch.float32, "another dtype"),
+        ({"beta": torch.full((5,), 0.9).double()}, torch.float16, "another dtype"),
+    ],
+)
+def test_what_is_refused(kwargs, x, reason):
+    problem = stated(snn.Leaky(**{"beta": 0.9, **kwargs}), torch.randn(T, B, 5).to(x))
+    with pytest.raises(ValueError, match=f"'triton' cannot run this layer.*{reason}"):
+        backends.choose(problem, "triton")
+
+
+@needs_triton
+def test_a_sequence_is_differentiated_once():
+    x = torch.randn(T, B, 5, requires_grad=True)
+    loss = snn.unroll(snn.Leaky(0.9), x, backend="triton")[-1].square().sum()
+    with pytest.raises(RuntimeError, match="differentiated once"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
+SCRIPT = """
+    import sys, warnings
+    import torch
+    import snntorch as snn
+    from snntorch._engine import backends, cpu, cuda
+
+    def run():
+        x = torch.linspace(-1, 3, 60).reshape(4, 3, 5).requires_grad_()
+        spikes, mem = snn.unroll(snn.Leaky(beta=0.9), x)
+        mem.sum().backward()
+        return str(snn.explain(snn.Leaky(0.9), x)).split("scan")[1].split()[0]
+
+    def on_the_device_of_triton():
+        cpu.DEVICE, cuda.DEVICE = "another", "cpu"
+"""
+
+
+def script(body, **environment):
+    import os
+
+    code = textwrap.dedent(SCRIPT) + textwrap.dedent(body)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_sequences_on_the_cpu_do_not_import_it():
+    """PyTorch's tracer does, which derives what is not yet in the user's folder."""
+    script("run()")
+    body = 'print(run(), *(name for name in sys.modules if name.split(".")[0] == "triton"))'
+    assert script(body, TRITON_INTERPRET="0") == ["numba"]
+
+
+def test_without_triton_the_reference_runs_and_says_so_once():
+    body = """
+        sys.modules["triton"] = None
+        on_the_device_of_triton()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            names = [run() for _ in range(3)]
+        print(*names, len(caught), "Triton cannot be used" in str(caught[0].message))
+    """
+    assert script(body) == ["reference"] * 3 + ["1", "True"]
+
+
+@needs_triton
+def test_where_triton_has_the_device_it_is_chosen():
+    assert script("on_the_device_of_triton(); print(run())") == ["triton"]
+
+
+@needs_triton
+def test_without_a_driver_the_reference_runs_and_says_so_once():
+    """Triton is there, and is to run on a GPU; here is none."""
+    body = """
+        on_the_device_of_triton()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            names = [run() for _ in range(3)]
+        print(*names, len(caught), "Triton cannot be used" in str(caught[0].message))
+    """
+    if torch.cuda.is_available():
+        pytest.skip("there is a driver")
+    assert script(body, TRITON_INTERPRET="0") == ["reference"] * 3 + ["1", "True"]
+
+
+@needs_triton
+def test_a_step_that_the_compiler_fails_on_runs_on_the_reference(monkeypatch):
+    monkeypatch.setattr(cuda, "interpreted", lambda: False)
+    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda, "_unavailable", lambda *_: None)
+    monkeypatch.setattr(cuda, "_kernel", mock.Mock(side_effect=RuntimeError("ptxas failed")))
+    problem = stated(snn.Leaky(0.9))
+    cuda._uncompilable.cache_clear()
+    with pytest.warns(
+        UserWarning, match=r"ptxas failed\); its sequences run on the slower"
+    ) as said:
+        assert "ptxas failed" in cuda.refuses(problem)
+        assert "ptxas failed" in cuda.refuses(problem)
+    assert len(said) == 1
+    with pytest.raises(ValueError, match=r"'triton' cannot run this layer.*ptxas failed"):
+        backends.choose(problem, "triton")
+    cuda._uncompilable.cache_clear()
+
+
+# Compiled for CUDA, without a device ---------------------------------------------------------
+
+TYPES = {
+    torch.float16: "*fp16",
+    torch.bfloat16: "*bf16",
+    torch.float32: "*fp32",
+    torch.float64: "*fp64",
+}
+
+
+def signature(run, kernel):
+    """Return the types of a kernel's arguments, and its constants."""
+    values = [*run.arguments, 0, T]
+    types, constants = {}, {"SIZE": run.size, "STAGES": cuda.STAGES}
+    for name, value in zip(kernel.arg_names, values, strict=False):
+        if isinstance(value, torch.Tensor):
+            types[name] = TYPES[value.dtype]
+        elif isinstance(value, int):
+            types[name] = "i32"
+        elif run.dtype == torch.float64:
+            types[name], constants[name] = "constexpr", value
+        else:
+            types[name] = "fp32"
+    return {**types, "SIZE": "constexpr", "STAGES": "constexpr"}, constants
+
+
+RULES = [
+    pytest.param(
+        *(row, reset, late),
+        id=f"{row.id}-{reset}-{'late' if late else 'now'}",
+        marks=() if (row.id, reset, late) == ("leaky", "zero", True) else pytest.mark.slow,
+    )
+    for row in MODELS
+    if "lstm" not in row.id
+    for reset in (("subtract", "zero", "none") if row.mechanism else ("none",))
+    for late in ((True, False) if row.delay and reset != "none" else (True,))
+]
+
+
+@needs_triton
+@pytest.mark.parametrize("row, mechanism, late", RULES)
+def test_kernels_compile_for_cuda(row, mechanism, late, monkeypatch):
+    options = {} if late else {"reset_delay": False}
+    neuron = learnable(row, reset_mechanism=mechanism, **options)
+    compile_for_cuda(neuron, row.input(T, B), monkeypatch)
+
+
+OTHERS = {
+    "half": lambda: (snn.Leaky(0.9, learn_beta=True).half(), torch.randn(T, B, 5).half()),
+    "bfloat16": lambda: (snn.Synaptic(0.9, 0.8).bfloat16(), torch.randn(T, B, 5).bfloat16()),
+    "double": lambda: (snn.Leaky(0.9, learn_beta=True).double(), torch.randn(T, B, 5).double()),
+    "vectors": lambda: (snn.Leaky(torch.rand(5), learn_beta=True), torch.randn(T, B, 5)),
+    "strided": lambda: (snn.Leaky(torch.rand(5)), torch.randn(B, T, 10)[..., ::2].transpose(0, 1)),
+    "a user's": lambda: (Adaptive(refractory=2), torch.randn(T, B, 5)),
+    "a user's, in double precision": lambda: (Adaptive().double(), torch.randn(T, B, 5).double()),
+    **{
+        function: lambda function=function: (
+            snn.Leaky(0.9, spike_grad=getattr(surrogate, function)()),
+            torch.randn(T, B, 5),
+        )
+        for function in ("sigmoid", "fast_sigmoid", "triangular", "SFS", "spike_rate_escape")
+    },
+}
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_kernels_compile_for_cuda(name, monkeypatch):
+    neuron, x = OTHERS[name]()
+    compile_for_cuda(neuron, x, monkeypatch)
+
+
+def compile_for_cuda(neuron, x, monkeypatch):
+    """Run a neuron forward and backward in the interpreter, and compile the kernels that it took,
+    for an H100 and for a T4."""
+    runs = []
+
+    class Run(cuda.Run):
+        def __init__(self, spec, backward, timed, *args):
+            super().__init__(spec, backward, timed, *args)
+            self.dtype = getattr(torch, spec.dtype)
+            runs.append(self)
+
+    real, texts = cuda._kernel, []
+
+    def kernel(spec, backward, rank, interpreted):
+        texts.append(cuda.source(spec, backward, rank))
+        return real(spec, backward, rank, interpreted)
+
+    with mock.patch.object(cuda, "Run", Run), mock.patch.object(cuda, "_kernel", kernel):
+        run(neuron, x)
+    assert len(runs) == len(texts) >= 2
+    monkeypatch.delenv("TRITON_INTERPRET")
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    for taken, text in zip(runs, texts, strict=True):
+        function = cuda.load(text)
+        types, constants = signature(taken, function)
+        source = triton.compiler.ASTSource(fn=function, signature=types, constexprs=constants)
+        for capability in (75, 90):
+            made = triton.compile(
+                source,
+                target=GPUTarget("cuda", capability, 32),
+                options={"num_warps": cuda.WARPS, "enable_fp_fusion": False},
+            )
+            assert ".visible .entry scan" in made.asm["ptx"] and made.asm["cubin"]
