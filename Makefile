@@ -25,8 +25,8 @@ LOOPS := $(foreach work,training inference,$(addprefix loops.$(work):,dense quic
 PATTERNS := $(addprefix loops.training:,static records images accumulator hidden lists)
 PATTERNS += $(addprefix loops.training:,regression blocks streams feedback step)
 
-.PHONY: help quickstart test test-all compat-proof lint format notebooks docs bench interop
-.PHONY: clean dist ipu-wheel wheel-check release-check
+.PHONY: help quickstart test test-all compat-proof lint format notebooks docs bench gpu-check
+.PHONY: interop clean dist ipu-wheel wheel-check release-check
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,10 @@ bench: .venv/user $(PEER)/ready $(JELLY)/ready  ## compare the speed with releas
 	$(BIN)/python benchmarks/memory.py --peer $(PEER)/bin/python
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/plots.py
+
+# With what is installed: machines with a GPU often have no package index.
+gpu-check:  ## check and measure the CUDA backend on this machine's GPU
+	$(PYTHON) benchmarks/gpu_check.py
 
 # sinabs asks for an older nir than ours, whose nodes lack v_reset, but runs with this one.
 $(INTEROP)/ready: .venv/torch pyproject.toml
