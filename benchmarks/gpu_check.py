@@ -100,7 +100,10 @@ def agreement(case: Case, device: str, steps: int, batch: int) -> tuple[Case, st
         x = x.transpose(0, 1).contiguous().transpose(0, 1)
     elif case.layout != "dense":
         x = x[:1].expand_as(x)
-    ours = neuron().to(case.dtype).to(device)
+    ours = neuron().to(device)
+    for name in ("recurrent", "lstm_cell", "conv"):  # products take one type
+        if isinstance(part := getattr(ours, name, None), nn.Module):
+            part.to(case.dtype)
     twin = neuron().to(device)
     twin.load_state_dict({name: value.float() for name, value in ours.state_dict().items()})
     (outs, grads), (want, truth) = _run(ours, x, "triton"), _run(twin, x.float(), "reference")

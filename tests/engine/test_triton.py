@@ -25,6 +25,8 @@ T, B = 6, 3
 HALF = [torch.float16, torch.bfloat16]
 BY_ID = {model.id: model for model in MODELS}
 needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+if find_spec("triton"):  # loaded under its interpreter, it could not compile
+    import triton  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -100,26 +102,23 @@ QUICK = {"leaky", "rleaky-one", "rleaky-linear", "alif"}
 )
 def test_half_precision_is_that_of_a_float32_run(row, dtype):
     """Rounded once, when stored: within a kernel states are in single precision."""
-    x = row.input(T, B).to(dtype)
-    neuron = learnable(row).to(dtype)
-    if row.id.startswith(("slstm", "sconv2dlstm")):  # products in half precision between steps
-        outs, _ = run(neuron, x)
-        assert all(out.dtype == dtype for out in outs)
-        return
-    twin = learnable(row)
+    x, neuron, twin = row.input(T, B).to(dtype), learnable(row), learnable(row)
+    for name in ("recurrent", "lstm_cell", "conv"):  # products take one type
+        if isinstance(layer := getattr(neuron, name, None), nn.Module):
+            layer.to(dtype)
     twin.load_state_dict({name: value.float() for name, value in neuron.state_dict().items()})
     (outs, grads), (want, truth) = run(neuron, x), run(twin, x.float(), "reference")
-    assert all(out.dtype == dtype for out in outs) and want[0].any()
+    assert want[0].any() and all(out.dtype == dtype for out in outs)
+    eps = torch.finfo(dtype).eps
     if row.rounded:  # a product in half precision may make other spikes
-        assert (outs[0] - want[0]).norm() <= 0.3 * want[0].norm()
+        assert (outs[0] != want[0]).sum() <= 0.1 * want[0].numel()
         return
     # The interpreter rounds bfloat16 towards zero.
-    least = torch.finfo(dtype).eps if dtype == torch.bfloat16 else 0
+    least = eps if dtype == torch.bfloat16 else 0
     for out, true in zip(outs, want, strict=True):
         assert ((out - true.to(dtype)).abs() <= least * true.abs()).all()
     for grad, true in zip(grads, truth, strict=True):
-        assert grad.dtype == dtype
-        assert (grad - true).norm() <= torch.finfo(dtype).eps * true.norm()
+        assert (grad - true).norm() <= eps * true.norm()
 
 
 @needs_triton
@@ -350,28 +349,62 @@ def test_the_check_for_gpus_runs_without_one():
 
 # Compiled for CUDA, without a device ---------------------------------------------------------
 
-TYPES = {
-    torch.float16: "*fp16",
-    torch.bfloat16: "*bf16",
-    torch.float32: "*fp32",
-    torch.float64: "*fp64",
-}
+
+class Driver:
+    """Says that there is a GPU."""
+
+    def __init__(self, capability):
+        self.capability = capability
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", self.capability, 32)
+
+    def get_current_device(self):
+        return self.capability  # kernels are kept for each device
+
+    def get_current_stream(self, device):
+        return 0
 
 
-def signature(run, kernel):
-    """Return the types of a kernel's arguments, and its constants."""
-    values = [*run.arguments, 0, T]
-    types, constants = {}, {"SIZE": run.size, "STAGES": cuda.STAGES}
-    for name, value in zip(kernel.arg_names, values, strict=False):
-        if isinstance(value, torch.Tensor):
-            types[name] = TYPES[value.dtype]
-        elif isinstance(value, int):
-            types[name] = "i32"
-        elif run.dtype == torch.float64:
-            types[name], constants[name] = "constexpr", value
-        else:
-            types[name] = "fp32"
-    return {**types, "SIZE": "constexpr", "STAGES": "constexpr"}, constants
+class Compiling:
+    """A kernel that is compiled when it is launched, and not run."""
+
+    def __init__(self, kernel, made):
+        self.kernel, self.made = kernel, made
+
+    def __getitem__(self, grid):
+        def launch(*args, **options):
+            self.made.append(self.kernel.warmup(*args, grid=grid, **options))
+
+        return launch
+
+
+@pytest.fixture(params=[75, 90], ids=["T4", "H100"])
+def made(request, monkeypatch):
+    """Return a list to which kernels are added as they are launched."""
+    from triton.runtime import driver
+
+    found, load = [], cuda.load
+    monkeypatch.delenv("TRITON_INTERPRET")
+    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda, "load", lambda text: Compiling(load(text), found))
+    monkeypatch.setattr(cuda, "_kernels", {})
+    monkeypatch.setattr(cuda, "_unavailable", lambda *_: None)
+    monkeypatch.setattr(cuda, "_uncompilable", cuda._uncompilable.__wrapped__)
+    monkeypatch.setattr(driver, "_active", Driver(request.param))
+    return found
+
+
+def check_compiled(neuron, x, made):
+    """Run a neuron forward and backward, on whatever its kernels would have written."""
+    outs = snn.unroll(neuron, x.requires_grad_(), backend="triton")
+    torch.autograd.grad(sum(out.float().sum() for out in outs), [x, *neuron.parameters()])
+    # Those that refuses tries, and those of this sequence.
+    assert len(made) >= 4
+    for kernel in made:
+        assert kernel.asm["cubin"] and ".visible .entry scan" in kernel.asm["ptx"]
 
 
 RULES = [
@@ -389,10 +422,18 @@ RULES = [
 
 @needs_triton
 @pytest.mark.parametrize("row, mechanism, late", RULES)
-def test_kernels_compile_for_cuda(row, mechanism, late, monkeypatch):
+def test_kernels_compile_for_cuda(row, mechanism, late, made):
     options = {} if late else {"reset_delay": False}
     neuron = learnable(row, reset_mechanism=mechanism, **options)
-    compile_for_cuda(neuron, row.input(T, B), monkeypatch)
+    check_compiled(neuron, row.input(T, B), made)
+
+
+@needs_triton
+def test_products_and_sums_are_rounded_apart(made):
+    check_compiled(snn.Leaky(0.9, learn_beta=True), torch.randn(T, B, 5), made)
+    for kernel in made:
+        text = kernel.asm["ptx"]
+        assert "fma" not in text
 
 
 OTHERS = {
@@ -416,43 +457,5 @@ OTHERS = {
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_kernels_compile_for_cuda(name, monkeypatch):
-    neuron, x = OTHERS[name]()
-    compile_for_cuda(neuron, x, monkeypatch)
-
-
-def compile_for_cuda(neuron, x, monkeypatch):
-    """Run a neuron forward and backward in the interpreter, and compile the kernels that it took,
-    for an H100 and for a T4."""
-    runs = []
-
-    class Run(cuda.Run):
-        def __init__(self, spec, backward, timed, *args):
-            super().__init__(spec, backward, timed, *args)
-            self.dtype = getattr(torch, spec.dtype)
-            runs.append(self)
-
-    real, texts = cuda._kernel, []
-
-    def kernel(spec, backward, rank, interpreted):
-        texts.append(cuda.source(spec, backward, rank))
-        return real(spec, backward, rank, interpreted)
-
-    with mock.patch.object(cuda, "Run", Run), mock.patch.object(cuda, "_kernel", kernel):
-        run(neuron, x)
-    assert len(runs) == len(texts) >= 2
-    monkeypatch.delenv("TRITON_INTERPRET")
-    import triton
-    from triton.backends.compiler import GPUTarget
-
-    for taken, text in zip(runs, texts, strict=True):
-        function = cuda.load(text)
-        types, constants = signature(taken, function)
-        source = triton.compiler.ASTSource(fn=function, signature=types, constexprs=constants)
-        for capability in (75, 90):
-            made = triton.compile(
-                source,
-                target=GPUTarget("cuda", capability, 32),
-                options={"num_warps": cuda.WARPS, "enable_fp_fusion": False},
-            )
-            assert ".visible .entry scan" in made.asm["ptx"] and made.asm["cubin"]
+def test_other_kernels_compile_for_cuda(name, made):
+    check_compiled(*OTHERS[name](), made)
