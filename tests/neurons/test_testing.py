@@ -388,7 +388,7 @@ def test_arguments_are_checked():
         (lambda: check_neuron(lambda: Mine(init_hidden=True)), ValueError, "init_hidden=True;"),
         (lambda: check_neuron(Mine, skip=["speed"]), ValueError, r"skip=\['speed'\] .* 'order', "),
         (lambda: check_neuron(Mine, skip="order"), ValueError, "skip='order' must be a list"),
-        (lambda: check_neuron(Mine, backends=["gpu"]), ValueError, "backends=.*'numba', 'refer"),
+        (lambda: check_neuron(Mine, backends=["gpu"]), ValueError, "backends=.*'numba', 'triton'"),
         (lambda: check_neuron(Mine, x=torch.zeros(1, 5)), ValueError, r"\(1, 5\).*2 samples"),
     ):
         with pytest.raises(error, match=message):
