@@ -13,7 +13,7 @@
 # %% [markdown]
 # # NIR there and back
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/snntorch/snntorch/blob/main/examples/tutorials/nir.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/snntorch/snntorch/blob/main/examples/tutorials/nir_exchange.ipynb)
 #
 # The neuromorphic intermediate representation (NIR) is a file format for spiking networks that
 # simulators and chips share (Pedersen et al. 2024). This tutorial trains a small network, writes it
