@@ -3,6 +3,7 @@
 import inspect
 import weakref
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -163,14 +164,30 @@ def has_global_hooks() -> bool:
     return any(getattr(torch_module, f"_global_{hooks}") for hooks in HOOKS)
 
 
+def is_sharded(module: nn.Module) -> bool:
+    """Tell whether a module gathers its parameters at each call, by ``fully_shard``."""
+    return any(cls.__name__ == "FSDPModule" for cls in type(module).__bases__)
+
+
 def class_of(module: nn.Module) -> type:
-    """Return a module's class, or the one that it had before it was parametrized."""
+    """Return a module's class, or the one that it had before it was parametrized or sharded."""
     cls = type(module)
+    if is_sharded(module):
+        return cls.__bases__[1]
     return cls.__bases__[0] if "parametrizations" in module._modules else cls
 
 
-def touched(module: nn.Module) -> str | None:
-    """Tell what changes a module's call: hooks, or a forward set on the instance."""
+def touched(module: nn.Module, sharding: bool = True) -> str | None:
+    """Tell what changes a module's call: hooks, or a forward set on the instance.
+
+    :param sharding: whether the hooks of ``fully_shard`` count
+    """
     if "forward" in module.__dict__:
         return "its forward was replaced"
-    return "has hooks" if any(getattr(module, f"_{hooks}") for hooks in HOOKS) else None
+    hooks = chain.from_iterable(getattr(module, f"_{hooks}").values() for hooks in HOOKS)
+    return "has hooks" if any(sharding or not _is_sharding(hook) for hook in hooks) else None
+
+
+def _is_sharding(hook: Any) -> bool:
+    owner = type(getattr(hook, "__self__", None))
+    return owner.__module__.startswith("torch.distributed.fsdp.")

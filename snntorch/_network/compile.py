@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._device import DeviceContext
 
 from .._engine import backends
-from .._torch import has_global_hooks, is_traced, recording, saved_tensor_hooks
+from .._torch import has_global_hooks, is_sharded, is_traced, recording, saved_tensor_hooks
 from .context import BASES
 from .lazy import Lazy, settled, value_of
 from .plan import Plan
@@ -32,6 +33,8 @@ def _refused(args: Sequence[Any] = ()) -> str | None:
     """Return why nothing can be recorded here, or None."""
     if is_traced() or any(isinstance(each, torch.fx.Proxy) for each in args):
         return "something else traces it"
+    if any(isinstance(each, nn.Module) and _gathers(each) for each in args):
+        return "layers in it are sharded, and gather their parameters at each call"
     if recording() is not None:
         return "it is part of a recording"
     if saved_tensor_hooks(True) is not None:
@@ -44,6 +47,13 @@ def _refused(args: Sequence[Any] = ()) -> str | None:
     if torch.is_anomaly_enabled():
         return "anomaly detection is on"
     return None
+
+
+def _gathers(net: nn.Module) -> bool:
+    """Tell whether layers of a network are sharded; the network itself has gathered its own."""
+    if "torch.distributed.fsdp" not in sys.modules:  # as nearly always
+        return False
+    return any(is_sharded(part) for part in net.modules() if part is not net)
 
 
 @dataclass
@@ -97,7 +107,7 @@ class Compiled:
 
     def explain(self, function: Callable[..., Any], args: Any) -> Plan:
         """Call a function once, and tell how its operations were run."""
-        if reason := _refused():
+        if reason := _refused(args):
             raise RuntimeError(f"nothing can be recorded here: {reason}")
         _, recorder = self.record(function, args, {}, explain=True)
         plan = Plan(recorder.stages or ())

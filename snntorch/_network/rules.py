@@ -206,7 +206,9 @@ def _all_touched(layer: nn.Module) -> list[str]:
 
 def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) -> str | None:
     """Return why a layer has to be called step by step, or None."""
-    if added := next(filter(None, map(touched, parts)), None):
+    # A layer that is called once for all steps gathers sharded parameters itself.
+    sharding = rule is None
+    if added := next(filter(None, (touched(part, sharding) for part in parts)), None):
         return added
     if _changing(layer):
         return "its parametrization changes over time"
