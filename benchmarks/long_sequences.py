@@ -1,6 +1,6 @@
 """Memory and time of one forward and backward pass over 2,000 time steps, in four ways.
 
-Each way runs in a process of its own, with one thread. The memory is the peak above that of the
+Each way runs in a separate process, with one thread. The memory is the peak above that of the
 loaded program with its network and input.
 """
 

@@ -147,7 +147,7 @@ class Spike(torch.autograd.Function):
 # %% [markdown]
 # ## Pixels to spikes
 #
-# A pixel $x$ becomes a constant current $J = a x + b$ into a neuron of its own, with a gain $a$ and
+# A pixel $x$ becomes a constant current $J = a x + b$ into a separate neuron, with a gain $a$ and
 # a bias $b$. The brighter the pixel, the sooner the sum exceeds the threshold and the more often
 # the neuron fires: in every $n$-th step, with $n = \lfloor \theta / J \rfloor + 1$.
 
@@ -287,7 +287,7 @@ print(f"accuracy on test digits: {untrained:.1%} before training, {trained:.1%} 
 # ## The same with the library
 #
 # The neuron is `snn.Leaky` without a leak, `beta=1`, if it is rectified between two steps. Or it is
-# a neuron of its own: [a subclass of `snn.Neuron`](own_neuron.ipynb) says how the states change,
+# its own class: [a subclass of `snn.Neuron`](own_neuron.ipynb) says how the states change,
 # and the rest follows, such as the spikes with any surrogate, the reset, and compiled kernels for
 # whole sequences.
 

@@ -290,7 +290,7 @@ print(*plan.flushes, sep="\n")
 #
 # A kernel runs a neuron through all its steps at once. If your code changes the membrane between
 # two steps, the neuron is no longer alone in its loop, and its steps are run one by one. It makes
-# no difference whether the change is made in place (`mem1.clamp_(min=-1)`) or not. Changes in place
+# no difference whether the change is made in place (`mem1.clamp_(min=-1)`) or not. In-place changes
 # of other things, such as a tensor of results written by index, do not cost speed:
 
 

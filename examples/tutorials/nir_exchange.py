@@ -18,7 +18,7 @@
 # The neuromorphic intermediate representation (NIR) is a file format for spiking networks that
 # simulators and chips share (Pedersen et al. 2024). This tutorial trains a small network, writes it
 # to a file, reads it back and finds the same spikes; it also runs the file without this library, to
-# see what it means. Then come recurrent networks, layers of your own, and layers that NIR cannot
+# see what it means. Then come recurrent networks, your own layers, and layers that NIR cannot
 # express. It assumes that you have trained a spiking network before, and takes about half an hour.
 
 # %% tags=["remove-output"]
@@ -312,7 +312,7 @@ for what, each in candidates.items():
 # - Max pooling of spikes: use `nn.AvgPool2d` before training.
 # - Batch normalization after a linear layer or a convolution, and dropout: call `net.eval()`.
 #   Normalization is then folded into the weights, and dropout vanishes.
-# - A neuron or a layer of your own: say which node it is, as follows.
+# - Your own neuron or layer: say which node it is, as follows.
 #
 # ## Your own layers
 #

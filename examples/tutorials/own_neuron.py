@@ -89,7 +89,7 @@ print(f"Period: {2 * math.pi / math.acos(1 + beta1 * beta2 / 2):.1f} steps")
 # %% [markdown]
 # ## The step
 #
-# A neuron of your own derives from `snn.Neuron` and has four parts:
+# Your own neuron derives from `snn.Neuron` and has four parts:
 #
 # - `states` names the states, in the order in which a call takes and returns them. All start at
 #   zero.
@@ -466,8 +466,8 @@ print(snn.explain(Theta(threshold=math.pi), x, num_steps=100))
 #
 # ## Where to go next
 #
-# - The reference page *Neurons of your own* lists which operations a kernel has, and shows how your
-#   neuron travels through NIR.
+# - The reference page *Write your own neuron* lists which operations a kernel has, and shows how
+# your   neuron travels through NIR.
 # - [Adaptive and resonating neurons](adaptive_and_resonating.ipynb) shows built-in neurons that
 #   were written in the same way.
 # - [Reading a network](reading_a_network.ipynb) finds out what the neurons of a trained network do.

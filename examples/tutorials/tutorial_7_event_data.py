@@ -238,8 +238,8 @@ print(f"frames from disk: {read(on_disk) / read(raw_train):.2f} of the time to c
 # ## Augmentation
 #
 # Small random rotations make new digits out of few. They have to come *after* the cache, or each
-# digit would keep the rotation that it got first. The cached data sets take a `transform` of their
-# own for this. Here are frames as tensors, all steps turned by the same angle:
+# digit would keep the rotation that it got first. The cached data sets take a second `transform`
+# for this. Here are frames as tensors, all steps turned by the same angle:
 
 
 # %%
