@@ -55,7 +55,7 @@ plt.rcParams.update(
 # %% [markdown]
 # ## Four neurons
 #
-# All four have a membrane $U$ that fires where it is above a threshold, $S[t] = \Theta(\dots)$.
+# All four have a membrane $U$ that fires where it is above a threshold, $S[t] = \Theta(\ldots)$.
 # What differs is the second variable beside it.
 #
 # **Leaky** (`snn.Leaky`) has none. The membrane decays, and a spike lowers it by the threshold
