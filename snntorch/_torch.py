@@ -22,6 +22,13 @@ def _never() -> bool:
 is_compiling: Callable[[], bool] = getattr(getattr(torch, "compiler", None), "is_compiling", _never)
 
 
+def constant(function: Any) -> Any:
+    """Make torch.compile call a function while it traces, and keep the result."""
+    # torch.compiler.assume_constant_result does only this, but imports the compiler.
+    function._dynamo_marked_constant = True
+    return function
+
+
 saved_tensor_hooks: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
 _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
@@ -82,7 +89,7 @@ def sizes(shape: torch.Size) -> tuple[int, ...]:
 
 def backward_task() -> int:
     """Return the number of the backward pass that is running in this thread, or -1."""
-    return torch._C._current_graph_task_id()
+    return -1 if is_compiling() else torch._C._current_graph_task_id()
 
 
 def checkpoint_frame() -> Any:
@@ -124,6 +131,13 @@ def is_traced() -> bool:
         or torch._C._len_torch_dispatch_stack()
         or in_forward_mode()
     )
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor is not of a subclass that changes what operations do."""
+    if type(tensor) in (Tensor, nn.Parameter):
+        return True
+    return is_compiling() and type(tensor).__name__ == "FakeTensor"  # of torch.export
 
 
 def found(condition: Tensor) -> bool:

@@ -12,10 +12,11 @@ models.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from ._registry import Registry
 from .surrogate import heaviside_step
 
 # A tensor, or a traced number.
@@ -44,7 +45,16 @@ class Dynamics:
     parameters: tuple[str, ...]
     recurrent: bool = False
     name: str | None = None
+    key: str = field(init=False)
+    """Under which it is registered."""
 
+    def __post_init__(self) -> None:
+        step = self.step
+        name = self.name or f"{step.__module__}.{getattr(step, '__qualname__', 'step')}"
+        object.__setattr__(self, "key", REGISTERED.add(name, self))
+
+
+REGISTERED: Registry[Dynamics] = Registry()
 
 _RESETS = [(reset, delay) for reset in ("subtract", "zero", "none") for delay in (True, False)]
 

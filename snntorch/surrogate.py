@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor, exp
 
+from ._registry import Registry
 from ._torch import finite, in_forward_mode, is_written_out, on_ipu
 
 SpikeFunction = Callable[[Tensor], Tensor]
@@ -54,6 +55,9 @@ def no_surrogate(u: Tensor) -> Tensor:
     return heaviside_step(u.detach())
 
 
+REGISTERED: Registry[type[SurrogateFunction]] = Registry()
+
+
 class SurrogateFunction(torch.autograd.Function):
     """A Heaviside step forward, and the subclass's :meth:`slope` backward.
 
@@ -76,6 +80,7 @@ class SurrogateFunction(torch.autograd.Function):
     _has_slope = True  # whether slope describes the class: backward is linear in the gradient
     _by_slope = True  # whether backward is the slope times the gradient, and nothing else
     _functional: type[SurrogateFunction]
+    _key: str  # under which it is registered
 
     def __new__(cls, *parameters: Any) -> _Applied:  # type: ignore[misc]
         return (SpikeGrad if cls._has_slope else _Applied)(cls, *parameters)
@@ -85,6 +90,7 @@ class SurrogateFunction(torch.autograd.Function):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._key = REGISTERED.add(f"{cls.__module__}.{cls.__qualname__}", cls)
         own = cls.__dict__
         cls._steps = cls._steps and "forward" not in own
         if "slope" in own and callable(cls.slope):
@@ -222,6 +228,7 @@ class SpikeGrad(_Applied):
 
     def __init__(self, function: type[SurrogateFunction], *parameters: Any) -> None:
         super().__init__(function, *parameters, *function._defaults[len(parameters) :])
+        self._key = function._key  # torch.compile cannot read that of an autograd function
         if len(parameters) > len(function._defaults) or inspect.Parameter.empty in self.parameters:
             raise TypeError(
                 f"{function.__name__} takes the parameters {inspect.signature(function.slope)} "
@@ -230,6 +237,9 @@ class SpikeGrad(_Applied):
 
     def __call__(self, u: Tensor) -> Tensor:
         return self.function.apply(u, *self.parameters)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.function, *self.parameters)  # another process has other keys
 
     def slope(self, u: Tensor) -> Tensor:
         """Return the surrogate derivative.

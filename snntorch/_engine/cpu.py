@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..dynamics import LEAKY, Dynamics
+from .._torch import constant
+from ..dynamics import LEAKY
+from ..dynamics import REGISTERED as DYNAMICS
 from . import fused, store
 from .kernels import Spec, arrays
 from .numba_source import source
@@ -47,14 +49,19 @@ def refuses(problem: Problem) -> str | None:
         return "parameters or states have another dtype than the input"
     if problem.dynamics is None:
         return None
-    return _unavailable() or _underivable(problem.dynamics)
+    return _unusable(problem.dynamics.key)
+
+
+@constant
+def _unusable(dynamics: str) -> str | None:
+    return _unavailable() or _underivable(dynamics)
 
 
 @cache
-def _underivable(dynamics: Dynamics) -> str | None:
+def _underivable(dynamics: str) -> str | None:
     """Return why no kernel can be made from a step, or None if one can."""
     try:
-        source(Spec("float32", dynamics, frozenset()), False, cache=False)
+        source(Spec("float32", DYNAMICS[dynamics], frozenset()), False, cache=False)
     except Exception as error:
         return f"its step cannot be compiled ({error})"
     return None

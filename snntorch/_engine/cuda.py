@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._torch import is_compiling
 from ..dynamics import LEAKY
 from . import fused
 from .derive import INPUT, SPIKES
@@ -55,6 +56,8 @@ def refuses(problem: Problem) -> str | None:
         return "weights have another dtype than the input"
     if problem.dynamics is None:
         return None
+    if is_compiling():
+        return "torch.compile traces it step by step on this device"
     spec = fused.spec_of(problem, TRITON)
     if reason := _unavailable(x.device, interpreted()) or _underivable(spec):
         return reason

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import surrogate
-from .._torch import autocast_on, is_batched, is_traced
+from .._torch import autocast_on, constant, is_batched, is_compiling, is_plain, is_traced
 from ..dynamics import Dynamics
+from ..surrogate import REGISTERED as SURROGATES
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
 from . import memory, reference
 from .derive import FEEDBACK, GIVEN, INPUT, SPIKES, derive
@@ -47,21 +48,41 @@ def refuses(problem: Problem) -> str | None:
         return "inhibition compares all neurons of a sample"
     if problem.state_quant:
         return "states are quantised"
-    if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors_of(problem)):
+    if not all(map(is_plain, tensors_of(problem))):
         return "tensors are of a subclass"
     if not x.numel() or not all(state.numel() for state in problem.states):
         return "there are no neurons"
-    if is_traced():
+    if is_traced() and not _becomes_operator(problem):
         return "it is being traced"
     if spike_grad is not no_surrogate:
         if not isinstance(spike_grad, SpikeGrad):
             return "the surrogate is a callable that may not fire by a step"
-        function = spike_grad.function
         if any(isinstance(q, Tensor) and q.numel() > 1 for q in spike_grad.parameters):
             return "the surrogate's parameters are tensors"
-        if not function._by_slope or issubclass(function, StochasticSpikeOperator):
+        if not _has_slope(spike_grad._key):
             return "the surrogate has no slope that is a function of the membrane alone"
     return None
+
+
+OPERATORS = hasattr(torch.library, "register_autograd")  # since torch 2.4
+
+
+def _becomes_operator(problem: Problem) -> bool:
+    """Tell whether a problem goes into the graph of torch.compile or torch.export as it is."""
+    if not OPERATORS or not is_compiling():
+        return False
+    numbers = getattr(problem.spike_grad, "parameters", ())
+    return (
+        problem.dynamics is not None
+        and problem.recurrent is None
+        and all(isinstance(number, int | float) for number in numbers)
+    )
+
+
+@constant
+def _has_slope(surrogate: str) -> bool:
+    function = SURROGATES[surrogate]
+    return function._by_slope and not issubclass(function, StochasticSpikeOperator)
 
 
 def solve(problem: Problem, run: Any) -> Solution:
@@ -69,9 +90,22 @@ def solve(problem: Problem, run: Any) -> Solution:
 
     :param run: the backend's ``Run``
     """
-    dynamics = problem.dynamics
-    if dynamics is None:
+    if problem.dynamics is None:
         return _solve_projected(problem)
+    scan, inputs, order = posed(problem, run)
+    outs = scan(*inputs)
+    back = [order.index(d) for d in range(len(order))]
+    over_time = [0, *(1 + d for d in back)]
+    count = 1 + len(scan.traced)
+    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
+    finals = tuple(_permuted(final, back) for final in outs[count:])
+    traces = [spikes, *traces] if problem.dynamics.recurrent else traces
+    return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+
+
+def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[int]]:
+    """Return how a problem is run, the input, states, parameters and weights for it, and the order
+    of dimensions in which a state lies in memory."""
     x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     spec = spec_of(problem, run.language)
     order = list(range(len(shape)))
@@ -86,7 +120,6 @@ def solve(problem: Problem, run: Any) -> Solution:
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]
     states = [_permuted(state, order) for state in problem.states]
-    back = [order.index(d) for d in range(len(shape))]
     scan = Scan(
         run=run,
         spec=spec,
@@ -99,13 +132,7 @@ def solve(problem: Problem, run: Any) -> Solution:
         dtype=x.dtype,
         trace_dtype=_promoted(x, *problem.states, *problem.parameters),
     )
-    outs = scan(_permuted(x, axes), states, parameters, problem.weights)
-    over_time = [0, *(1 + d for d in back)]
-    count = 1 + len(scan.traced)
-    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
-    finals = tuple(_permuted(final, back) for final in outs[count:])
-    traces = [spikes, *traces] if dynamics.recurrent else traces
-    return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
+    return scan, (_permuted(x, axes), *states, *parameters, *problem.weights), order
 
 
 def spec_of(problem: Problem, language: Language) -> Spec:
@@ -187,18 +214,12 @@ class Scan:
     trace_dtype: torch.dtype
     """Of the states that are returned."""
 
-    def __call__(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        weights: Sequence[Tensor],
-    ) -> tuple[Tensor, ...]:
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return spikes, traces, and last states, ``spk`` first among these with feedback.
 
-        :param weights: weight and bias of a dense feedback
+        :param inputs: the input, states, parameters, and weight and bias of a dense feedback
         """
-        return _Fused.apply(self, x, *states, *parameters, *weights)
+        return _Fused.apply(self, *inputs)
 
     @property
     def traced(self) -> tuple[str, ...]:
@@ -247,7 +268,7 @@ def _own(spec: Spec) -> tuple[str, ...]:
 
 
 @cache
-def _forward(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Forward:
+def planned(spec: Spec, traced: tuple[str, ...], need: tuple[bool, ...]) -> _Forward:
     dynamics = spec.dynamics
     names = (INPUT, *dynamics.states, *dynamics.parameters, "weight", "bias")
     needs = {name for name, needed in zip(names, need, strict=False) if needed}
@@ -301,7 +322,7 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, scan: Scan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         states, parameters, weights = scan.split(tensors)
-        plan = _forward(scan.spec, scan.traced, ctx.needs_input_grad[1:])
+        plan = planned(scan.spec, scan.traced, ctx.needs_input_grad[1:])
         dtypes = dict.fromkeys(plan.traces, scan.trace_dtype)
         dtypes |= {name: scan.spec_dtype for name in plan.saves if name in dtypes}
         dtypes[SPIKES] = scan.dtype
