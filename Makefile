@@ -154,5 +154,5 @@ release-check: dist docs  ## tell what keeps the tree from being released
 
 clean:  ## remove what the other targets made
 	rm -rf .venv $(PEER) $(JELLY) $(INTEROP) $(BUILD) docs/_build examples/output build dist
-	rm -rf docs/tutorials/*.ipynb docs/tutorials/thumbnails *.egg-info
+	rm -rf docs/tutorials/*.ipynb docs/tutorials/thumbnails docs/jupyter_execute *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
