@@ -29,6 +29,8 @@ def constant(function: Any) -> Any:
     return function
 
 
+# Bytes of a value; dtype.itemsize is newer than the oldest release that works.
+element_size: Callable[[torch.dtype], int] = torch._utils._element_size
 saved_tensor_hooks: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
 _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at

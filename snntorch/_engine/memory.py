@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._torch import element_size
+
 # Below, the C library recycles by itself; above, it returns each block to the system.
 LEAST = 1 << 20
 # How much memory may wait for its next use: a sixteenth of the machine's.
@@ -30,7 +32,7 @@ def empty(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) 
     :param like: gives the device, and the type if it is not given
     """
     dtype = like.dtype if dtype is None else dtype
-    size = torch.Size(shape).numel() * dtype.itemsize
+    size = torch.Size(shape).numel() * element_size(dtype)
     if size < LEAST or like.device.type != "cpu":
         return like.new_empty(shape, dtype=dtype)
     block = _take(size)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .._engine import backends
+from .._torch import element_size
 from . import recurrence
 from .context import entered
 from .functions import ADDITIONS, FOLDS, Call, fold, run_once
@@ -366,7 +367,7 @@ def _most(chain: Sequence[Site], nodes: Sequence[Node]) -> int:
     """
 
     def size(meta: Meta) -> int:
-        return meta[0].numel() * meta[2].itemsize
+        return meta[0].numel() * element_size(meta[2])
 
     first, index = nodes[0].inputs[0]
     sizes = [size(first.site.metas[index]), *(size(site.metas[0]) for site in chain)]
