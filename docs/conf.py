@@ -15,7 +15,7 @@ project_copyright = "2026, the snntorch contributors"
 version = release = version_of("snntorch")
 
 extensions = ["sphinx.ext.autodoc", "sphinx_design", "myst_nb"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 
 # References have to lead somewhere, but for types of other packages in signatures.
 nitpicky = True
