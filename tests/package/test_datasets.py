@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from project import ROOT, load_script
 
 from snntorch import datasets
 
-HERE = ROOT / "snntorch" / "datasets"
+HERE = Path(datasets.__file__).parent
 READERS = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}
 SIZES = {("mnist", True): 500, ("mnist", False): 100}
 SIZES |= {("fashion-mnist", True): 300, ("fashion-mnist", False): 60}

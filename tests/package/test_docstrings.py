@@ -3,18 +3,18 @@
 import ast
 import re
 import textwrap
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from project import ROOT
 from torch import nn
 
 import snntorch as snn
 from snntorch import functional, spikeplot, surrogate
 from snntorch.functional.stdp_learner import STDPLearner
 
-PACKAGE = ROOT / "snntorch"
+PACKAGE = Path(snn.__file__).parent
 EXAMPLE = re.compile(r"^([^.\n].*)?::\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
 # Sizes of one sample where an example does not take any.
 SAMPLES = {
