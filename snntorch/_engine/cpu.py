@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .._torch import constant
-from ..dynamics import LEAKY
+from ..dynamics import LEAKY, Dynamics
 from ..dynamics import REGISTERED as DYNAMICS
 from . import fused, store
 from .kernels import Spec, arrays
@@ -54,14 +54,14 @@ def refuses(problem: Problem) -> str | None:
 
 @constant
 def _unusable(dynamics: str) -> str | None:
-    return _unavailable() or _underivable(dynamics)
+    return _unavailable() or _underivable(DYNAMICS[dynamics])
 
 
 @cache
-def _underivable(dynamics: str) -> str | None:
+def _underivable(dynamics: Dynamics) -> str | None:
     """Return why no kernel can be made from a step, or None if one can."""
     try:
-        source(Spec("float32", DYNAMICS[dynamics], frozenset()), False, cache=False)
+        source(Spec("float32", dynamics, frozenset()), False, cache=False)
     except Exception as error:
         return f"its step cannot be compiled ({error})"
     return None
