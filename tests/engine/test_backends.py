@@ -1,13 +1,12 @@
 """Every backend against the reference: values to the bit, gradients to rounding."""
 
 import concurrent.futures
-import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
 from models import MODELS
+from project import run_python
 from torch import nn
 
 import snntorch as snn
@@ -383,19 +382,8 @@ SCRIPT = """
 
 
 def script(body, **environment):
-    import os
-
     code = textwrap.dedent(SCRIPT) + textwrap.dedent(body)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_python(code, **environment)
 
 
 def test_without_numba_the_reference_runs_and_says_so_once():

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 import torch
 from models import MODELS
-from project import ROOT
+from project import ROOT, run_python
 from torch import nn
 
 import snntorch as snn
@@ -264,19 +264,8 @@ SCRIPT = """
 
 
 def script(body, **environment):
-    import os
-
     code = textwrap.dedent(SCRIPT) + textwrap.dedent(body)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-        timeout=250,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return run_python(code, timeout=250, **environment).split()
 
 
 def test_sequences_on_the_cpu_do_not_import_it():

@@ -1,7 +1,10 @@
 """Where the project's files are, and how tests read its scripts and pages."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +28,20 @@ class Block(NamedTuple):
     options: dict[str, str]
     line: int
     """the line of the page on which the code begins, counted from 1"""
+
+
+def run_python(code, timeout=120, **environment):
+    """Return what a program prints that runs in a separate process."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def load_script(path):
