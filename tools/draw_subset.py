@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-DATASETS = Path(__file__).resolve().parents[1] / "snntorch" / "datasets"
+FILES = Path(__file__).resolve().parents[1] / "snntorch" / "datasets" / "files"
 SEED = 1998
 # Images of each class.
 PARTS = {
@@ -51,9 +51,9 @@ def draw_ecg(source):
 
 def main(name, source):
     files = draw_ecg(source) if name == "ecg" else draw_images(source, PARTS[name])
-    (DATASETS / name).mkdir(exist_ok=True)
+    (FILES / name).mkdir(exist_ok=True)
     for file, content in files:
-        (DATASETS / name / file).write_bytes(content)
+        (FILES / name / file).write_bytes(content)
 
 
 if __name__ == "__main__":

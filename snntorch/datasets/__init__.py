@@ -18,7 +18,9 @@ from torch.utils.data import TensorDataset
 
 __all__ = ["ecg", "fashion_mnist", "mnist"]
 
-_HERE = Path(__file__).resolve().parent
+# Not beside this file: `import snntorch.datasets.mnist` would import the folder and so hide the
+# function of that name.
+_FILES = Path(__file__).resolve().parent / "files"
 _VARIABLE = "SNNTORCH_DATA"
 
 
@@ -74,7 +76,7 @@ def ecg(train: bool = True) -> TensorDataset:
     efficient time-domain classification with adaptive spiking recurrent neural networks", Nature
     Machine Intelligence 3 (2021), MIT license.
     """
-    with np.load(_HERE / "ecg" / f"{'train' if train else 'test'}.npz") as file:
+    with np.load(_FILES / "ecg" / f"{'train' if train else 'test'}.npz") as file:
         events, classes = file["events"], file["classes"]
     return TensorDataset(torch.from_numpy(events).float(), torch.from_numpy(classes).long())
 
@@ -82,7 +84,7 @@ def ecg(train: bool = True) -> TensorDataset:
 def _images(name: str, train: bool, root: str | os.PathLike[str] | None) -> TensorDataset:
     if root is None:
         full = os.environ.get(_VARIABLE)
-        root = Path(full) / name if full else _HERE / name
+        root = Path(full) / name if full else _FILES / name
     folder, part = Path(root), "train" if train else "t10k"
     images = _read_idx(folder, f"{part}-images-idx3-ubyte", ndim=3)
     labels = _read_idx(folder, f"{part}-labels-idx1-ubyte", ndim=1)

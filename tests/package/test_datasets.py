@@ -13,7 +13,7 @@ from project import ROOT, load_script
 
 from snntorch import datasets
 
-HERE = Path(datasets.__file__).parent
+FILES = Path(datasets.__file__).parent / "files"
 READERS = {"mnist": datasets.mnist, "fashion-mnist": datasets.fashion_mnist}
 SIZES = {("mnist", True): 500, ("mnist", False): 100}
 SIZES |= {("fashion-mnist", True): 300, ("fashion-mnist", False): 60}
@@ -111,7 +111,7 @@ def test_recordings_follow_the_heartbeat():
 
 
 def test_the_files_are_small():
-    assert sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file()) < 3_000_000
+    assert sum(path.stat().st_size for path in FILES.rglob("*") if path.is_file()) < 3_000_000
 
 
 # The start of the SHA-256 of each file of images, unpacked.
@@ -129,7 +129,7 @@ DRAWN = {
 
 @pytest.mark.parametrize("name, digest", DRAWN.items())
 def test_the_files_are_those_that_were_drawn(name, digest):
-    content = gzip.decompress((HERE / f"{name}-ubyte.gz").read_bytes())
+    content = gzip.decompress((FILES / f"{name}-ubyte.gz").read_bytes())
     assert hashlib.sha256(content).hexdigest().startswith(digest)
 
 

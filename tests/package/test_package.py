@@ -1,10 +1,12 @@
 """The package as it is imported and installed."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from importlib import metadata, resources
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -40,6 +42,15 @@ def test_submodules_load_when_first_used():
 
 
 PACKAGE = Path(snn.__file__).parent
+
+
+def test_no_import_hides_a_name_of_its_package():
+    """A module or folder, once imported, becomes an attribute of the package it is in."""
+    for init in PACKAGE.rglob("__init__.py"):
+        package = importlib.import_module(".".join(init.parent.relative_to(PACKAGE.parent).parts))
+        for path in init.parent.iterdir():
+            held = vars(package).get(path.stem)
+            assert held is None or isinstance(held, ModuleType), f"{path} hides {held}"
 
 
 def modules():

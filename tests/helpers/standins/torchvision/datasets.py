@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 import snntorch
 
-DIGITS = Path(snntorch.__file__).parent / "datasets" / "mnist"
+DIGITS = Path(snntorch.__file__).parent / "datasets" / "files" / "mnist"
 
 
 class MNIST(Dataset):
