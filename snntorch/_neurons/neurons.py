@@ -460,9 +460,12 @@ class SpikingNeuron(Overridable):
         """Return as many states as the neuron has, None where one is not given."""
         names = self._snn_state_names
         if len(given) > len(names):
+            one = len(names) == 1
             raise TypeError(
-                f"{self._snn_name} has {len(names)} state{'s' * (len(names) > 1)} "
-                f"({', '.join(names)}), but {len(given)} were given"
+                f"{self._snn_name} has {len(names)} state{'s' * (not one)} ({', '.join(names)}), "
+                f"but {len(given)} were given"
+                + f"; a single state is a tensor, not a tuple, so pass {names[0]}, not *{names[0]}"
+                * one
             )
         return (*given, *(None,) * (len(names) - len(given)))
 

@@ -227,7 +227,8 @@ class Stateful(nn.Module):
         :param sizes: the shape of the states, which then come after spikes of the same shape.
             None for the attributes of the reset neuron: zeros of the shape that they had last, or
             ``(0,)`` before the first call. A call takes them for any batch
-        :returns: the states in the order of the call; with sizes, spikes first
+        :returns: the states in the order of the call, as a tuple; a single state by itself, as a
+            tensor. With sizes, spikes come first
         """
         self._snn_forget()
         if not sizes:

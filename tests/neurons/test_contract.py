@@ -609,3 +609,15 @@ def test_bad_calls_are_named(model):
     with pytest.raises(TypeError, match=rf"{model.cls}.*init_hidden=True; leave them out"):
         hidden(x[0], *[torch.zeros(3, *model.hidden)] * len(model.states))
     assert neuron.mem is before and hidden.mem is before_hidden
+
+
+def test_a_single_state_that_is_unpacked_is_named(model):
+    neuron, x = sequence(model)
+    neuron(x[0])
+    states = neuron.init_states()
+    if len(model.states) > 1:
+        assert len(neuron(x[0], *states)) >= 2
+    else:
+        with pytest.raises(TypeError, match=r"1 state \(mem\), but 3 .* pass mem, not \*mem"):
+            neuron(x[0], *states)
+        assert len(neuron(x[0], states)) == 2
