@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..dynamics import LAPICQUE
-from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate
+from .neurons import LIF, Output, Parameter, Quantiser, State, States, Surrogate, brief
 
 
 class Lapicque(LIF):
@@ -18,8 +18,9 @@ class Lapicque(LIF):
     is set to zero where it is one.
 
     Two of ``beta``, ``R`` and ``C`` determine the third by :math:`\beta = e^{-T / (R C)}`; with
-    ``beta`` alone, ``R`` is 1. So the membrane of a neuron made with ``beta`` decays by
-    :math:`1 + \ln \beta` per step, the first-order approximation of :math:`\beta`.
+    ``beta`` alone, ``R`` is 1. The membrane decays by
+    :math:`1 - \frac{T}{R C} = 1 + \ln \beta` per step, the first-order approximation of
+    :math:`\beta`, not by the attribute ``beta`` itself; ``print`` shows it as ``decay``.
 
     :param beta: :math:`e^{-T / (R C)}`, a number or a tensor that broadcasts to one sample; clamped
         to [0, 1] in use; False to take it from ``R`` and ``C``
@@ -114,6 +115,10 @@ class Lapicque(LIF):
     def _save_to_state_dict(self, *args: Any) -> None:
         self._buffers[self._snn_dependent] = getattr(self, self._snn_dependent).detach()
         super()._save_to_state_dict(*args)
+
+    def extra_repr(self) -> str:
+        """Return the parameters as ``print(net)`` shows them, and the decay of a step."""
+        return f"{super().extra_repr()}, decay={brief(self._snn_values()[-1])}"
 
     def _snn_values(self) -> States:
         if self.learn_beta:

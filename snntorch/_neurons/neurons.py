@@ -215,10 +215,10 @@ class SpikingNeuron(Overridable):
     def extra_repr(self) -> str:
         """Return the parameters as ``print(net)`` shows them."""
         parts = [f"reset_mechanism={self.reset_mechanism!r}"] if self._snn_resets else []
-        for name, value in (*self._parameters.items(), *self._buffers.items()):
+        for name in (*self._parameters, *self._buffers):
+            value = getattr(self, name)
             if value is not None and value.is_floating_point() and name != "graded_spikes_factor":
-                shape = value.is_meta or value.dim()
-                parts.append(f"{name}={tuple(value.shape) if shape else f'{value.item():.4g}'}")
+                parts.append(f"{name}={brief(value)}")
         return ", ".join(sorted(parts))
 
     def _snn_initial_state(self, name: str, *sizes: int) -> Tensor:
@@ -566,6 +566,12 @@ class SpikingNeuron(Overridable):
                 stacklevel=2,
             )
         return self._snn_at_rest(name, x, shape)
+
+
+def brief(value: Tensor) -> str:
+    """Return one value as it is printed, and the shape of several."""
+    known = value.numel() == 1 and not value.is_meta
+    return f"{value.item():.4g}" if known else str(tuple(value.shape))
 
 
 def _samples(mem: Tensor) -> int:

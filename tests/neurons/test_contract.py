@@ -3,6 +3,7 @@
 import copy
 import gc
 import io
+import math
 import pickle
 import weakref
 
@@ -546,6 +547,23 @@ def test_printing_shows_the_parameters():
     assert repr(snn.Leaky(beta=0.9)) == "Leaky(beta=0.9, reset_mechanism='subtract', threshold=1)"
     assert "beta=(3,)" in repr(snn.Leaky(beta=torch.rand(3)))
     assert "beta=0.25" in repr(snn.Leaky(beta=0.25, learn_beta=True))
+
+
+@pytest.mark.parametrize("given", [{"R": 5.0, "C": 1.0}, {"beta": 0.7}, {"beta": 0.7, "R": 5.0}])
+@pytest.mark.parametrize("learn_beta", [False, True])
+def test_printing_shows_the_decay_of_lapicque(given, learn_beta):
+    """Its ``beta`` is exp(-T/RC); a step decays by 1 - T/RC."""
+    lif = snn.Lapicque(**given, learn_beta=learn_beta)
+    for beta in (lif.beta.item(), 0.8) if learn_beta else (lif.beta.item(),):
+        with torch.no_grad():
+            lif.beta.fill_(beta)
+        _, mem = lif(torch.zeros(1), torch.tensor([0.5]))
+        assert mem.item() == pytest.approx(0.5 * (1 + math.log(beta)), rel=1e-5)
+        shown = dict(part.split("=") for part in lif.extra_repr().split(", "))
+        assert float(shown["beta"]) == pytest.approx(beta, rel=1e-3)
+        assert float(shown["decay"]) == pytest.approx(2 * mem.item(), rel=1e-3)
+        for circuit in "RC":
+            assert float(shown[circuit]) == pytest.approx(getattr(lif, circuit).item(), rel=1e-3)
 
 
 BAD = [
