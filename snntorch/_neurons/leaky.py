@@ -20,7 +20,8 @@ class Leaky(LIF):
 
     where :math:`R[t+1] = S[t]`: the reset takes effect one step after the spike. With
     ``reset_delay=False`` the membrane is updated, fires, and is reset within one step, to
-    :math:`U - S U_{\rm thr}` or :math:`(1 - S)\, U`, and nothing is carried over.
+    :math:`U - S U_{\rm thr}` or :math:`(1 - S)\, U`, and nothing is carried over. The gradient goes
+    through this reset, by the surrogate, but not through the delayed one.
 
     ``beta=1`` gives the integrate-and-fire neuron without leak.
 

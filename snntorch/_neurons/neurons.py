@@ -42,6 +42,9 @@ class SpikingNeuron(Overridable):
       model, see its documentation);
     * ``"none"``: nothing happens; the neuron is a leaky integrator with spikes.
 
+    The delayed signal :math:`R` carries no gradient. A neuron with ``reset_delay=False`` is reset
+    by :math:`S[t]` instead, which carries the surrogate gradient into the membrane.
+
     States are plain tensors. They move with ``.to()``, and are in no ``state_dict``, pickle or
     copy: a copied or loaded neuron starts reset. A call without states carries on from the last
     call's. New states have the device and dtype of the input; under autocast they stay float32.

@@ -4,6 +4,7 @@ Every test passes on 1.0.0 too (with --noconftest); ``make compat-proof`` runs t
 """
 
 import importlib
+import math
 import warnings
 
 import pytest
@@ -412,6 +413,27 @@ def test_the_gradient_of_a_membrane_goes_through_its_spikes(make, size):
     mem.retain_grad()
     spk.sum().backward()
     assert (want > 0.5).all() and torch.equal(mem.grad, want)
+
+
+@pytest.mark.parametrize("mechanism", ["subtract", "zero"])
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize(
+    "make, extra",
+    [
+        (lambda **kw: snn.Leaky(0.5, **kw), 0),
+        (lambda **kw: snn.Synaptic(0.0, 0.5, **kw), 1),
+        (lambda **kw: snn.RLeaky(0.5, V=0.0, all_to_all=False, **kw), 1),
+    ],
+    ids=["leaky", "synaptic", "rleaky"],
+)
+def test_the_gradient_goes_through_an_immediate_reset_alone(make, extra, mechanism, late):
+    neuron = make(reset_mechanism=mechanism, reset_delay=late)
+    x, zero = torch.full((1, 1), 1.2, requires_grad=True), torch.zeros(1, 1)
+    spk, *_, mem = neuron(x, *[zero] * extra, zero)
+    (slope,) = torch.autograd.grad(mem.sum(), x)
+    surrogate = 1 / (1 + (math.pi * 0.2) ** 2)
+    want = 1.0 if late else {"subtract": 1 - surrogate, "zero": -1.2 * surrogate}[mechanism]
+    assert spk.item() == 1 and slope.item() == pytest.approx(want, rel=1e-4)
 
 
 @pytest.mark.parametrize("size", [4, 20_000])
