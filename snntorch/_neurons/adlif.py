@@ -18,6 +18,17 @@ class AdLIF(Neuron):
 
     The reset :math:`R[t+1] = S[t]` carries no gradient; the spikes in the adaptation do.
 
+    The states stay bounded at any bounded input if both eigenvalues of the linear part are inside
+    the unit circle, that is, for :math:`\alpha < 1` and :math:`\beta < 1`, if
+
+    .. math:: -(1 - \beta) < a < \frac{1 - \alpha \beta}{1 - \alpha}
+
+    Below this range a negative membrane falls without end, exponentially; above it, the membrane
+    oscillates ever more. No value is refused, since short sequences can be trained all the same.
+    The upper bound is at least 1. With the paper's :math:`\beta` the lower one is between -0.033
+    and -0.008, so that most negative :math:`a` of the paper are below it: for long sequences choose
+    :math:`a \ge 0`.
+
     None of the arguments has a default: the paper draws them at random for each neuron, from the
     ranges that are given here, and learns them.
 
@@ -26,7 +37,8 @@ class AdLIF(Neuron):
         :math:`e^{-1/25}`
     :param beta: decay rate :math:`\beta` of the adaptation, with the same range and shapes; in the
         paper from :math:`e^{-1/30}` to :math:`e^{-1/120}`
-    :param a: how strongly the adaptation follows the membrane; in the paper from -1 to 1
+    :param a: how strongly the adaptation follows the membrane; in the paper from -1 to 1, see the
+        range above
     :param b: what each spike adds to the adaptation, in units of the membrane; in the paper from 0
         to 2
     :param learn_alpha: make the decay rate of the membrane a learnable parameter
@@ -118,6 +130,10 @@ class SEAdLIF(AdLIF):
         S[t+1] &= \Theta(\hat{U}[t+1] - U_{\rm thr}) \\
         U[t+1] &= (1 - S[t+1])\, \hat{U}[t+1] \\
         W[t+1] &= \beta W[t] + (1 - \beta)(a U[t+1] + b S[t+1])
+
+    Below the threshold it decays to rest, for :math:`\alpha < 1` and :math:`\beta < 1`, if
+
+    .. math:: -1 < a < \frac{(1 + \alpha)(1 + \beta)}{(1 - \alpha)(1 - \beta)}
 
     :param alpha: decay rate :math:`\alpha` of the membrane per time step, clamped to [0, 1] in use,
         a number or a tensor that broadcasts to one sample; in the paper from :math:`e^{-1/5}` to

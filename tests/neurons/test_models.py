@@ -161,6 +161,49 @@ def test_the_symplectic_method_decays_alike_whatever_the_oscillation():
         assert determinant.item() == pytest.approx((neuron.alpha * neuron.beta).item(), rel=1e-12)
 
 
+# The bounds of ``a`` that the documentation states.
+BOUNDS = {
+    "AdLIF": lambda alpha, beta: (beta - 1, (1 - alpha * beta) / (1 - alpha)),
+    "SEAdLIF": lambda alpha, beta: (-1, (1 + alpha) * (1 + beta) / ((1 - alpha) * (1 - beta))),
+}
+
+
+@pytest.mark.parametrize("cls", BOUNDS)
+@pytest.mark.parametrize("alpha, beta", [(0.0, 0.0), (0.5, 0.9), (0.9, 0.5), (0.82, 0.967)])
+def test_adaptive_neurons_are_stable_in_the_stated_range(cls, alpha, beta):
+    """By the eigenvalues of a step at rest."""
+
+    def radius(a):
+        neuron = getattr(snn, cls)(alpha, beta, a=a, b=0.5, surrogate_disable=True).double()
+        at_rest = torch.zeros(2, dtype=torch.float64)
+
+        def step(states):
+            spk = torch.zeros(()).double()
+            given = (spk, *states) if cls == "AdLIF" else states
+            return torch.stack(neuron(torch.zeros(()).double(), *given)[1:])
+
+        return torch.linalg.eigvals(torch.autograd.functional.jacobian(step, at_rest)).abs().max()
+
+    low, high = BOUNDS[cls](alpha, beta)
+    assert max(radius(low * 0.999), radius(high * 0.999)) < 1
+    assert min(radius(low * 1.001), radius(high * 1.001)) > 1
+
+
+@pytest.mark.parametrize("alpha, beta", [(0.5, 0.9), (0.82, 0.967), (0.95, 0.99)])
+def test_adlif_stays_bounded_in_the_stated_range_alone(alpha, beta):
+    """Also while it fires."""
+    x = 20 * torch.randn(6000, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    low, high = BOUNDS["AdLIF"](alpha, beta)
+
+    def largest(a):
+        spk, mem, _ = snn.unroll(snn.AdLIF(alpha=alpha, beta=beta, a=a, b=1.0).double(), x)
+        assert spk.any() or a < low
+        return mem.abs().nan_to_num(nan=math.inf).amax().item()
+
+    assert max(largest(0.5 * low), largest(0), largest(0.5 * high)) < 1e4
+    assert min(largest(1.5 * low), largest(1.5 * high)) > 1e6
+
+
 def test_rf_answers_most_to_its_own_frequency():
     omegas = torch.linspace(4, 30, 27, dtype=torch.float64)
     # At b = p(omega) - 1 each decays alike.
