@@ -175,7 +175,9 @@ class Row:
     silent: int | None = None
     """Number of neurons that never fire, in any sample."""
     saturated: int | None = None
-    """Number of neurons that fire at each step of each sample."""
+    """Number of neurons that fire at each step of each sample. A single pause, as while the first
+    spikes arrive or in a refractory period, is enough not to count; ``rate`` then shows how close
+    they are."""
     additions: float | None = None
     """Synaptic operations per sample that only add a weight."""
     products: float | None = None

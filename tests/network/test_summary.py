@@ -55,6 +55,16 @@ def test_dense_network_by_hand():
     assert [row.shape for row in (first, output)] == [(1, 2), (1, 4)]
 
 
+def test_only_neurons_without_a_pause_are_saturated():
+    x = torch.full((4, 2, 3), 9.0)
+    x[0, :, 1] = x[2, 1, 2] = -9.0  # one waits for its first spike, one pauses in one sample
+    how = {"reset_mechanism": "none", **HIDDEN}
+    (row,) = snn.summary(snn.Leaky(0.0, **how), x)
+    assert (row.neurons, row.silent, row.saturated, row.rate) == (3, 0, 1, 21 / 24)
+    (row,) = snn.summary(snn.Leaky(0.0, refractory=1, **how), x[1:2].expand(4, 2, 3))
+    assert (row.neurons, row.silent, row.saturated, row.rate) == (3, 0, 0, 1 / 2)
+
+
 def test_convolution_by_hand():
     # A 4 x 4 image, 3 x 3 kernels, stride 2, padding 1: outputs lie at rows and columns 0 and 2.
     # Row (or column) 0 is read by the output at 0, row 1 by both, row 2 by the output at 2, row 3
