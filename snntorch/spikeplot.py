@@ -539,6 +539,15 @@ def activity(
     return ax
 
 
+def _mark_mean(ax: Axes, mean: float, label: str) -> None:
+    """Mark the mean of a histogram, and make room for the legend above the bars."""
+    line = ax.axvline(mean, color=_RED, linestyle="--", label=label)
+    legend = ax.legend(loc="upper right", frameon=False, fontsize="small", borderaxespad=0)
+    share = min(legend.get_window_extent().height / ax.get_window_extent().height, 0.5)
+    ax.margins(y=share / (1 - share))
+    line.set_ydata([0, 1 - share])
+
+
 def rate_histogram(
     spk: Tensor | ArrayLike,
     *,
@@ -564,9 +573,7 @@ def rate_histogram(
     ax, silent = _axes(ax), np.mean(counts == 0)
     ax.hist(counts / unit, bins=bins, color=_BLUE, edgecolor="white", linewidth=0.4)
     mean = counts.mean() / unit
-    label = f"mean {mean:.3g}, {silent:.0%} silent"
-    ax.axvline(mean, color=_RED, linestyle="--", label=label)
-    ax.legend(frameon=False)
+    _mark_mean(ax, mean, f"mean {mean:.3g}\n{silent:.0%} silent")
     _whole_numbers(ax.yaxis)
     unit_name = "spikes per step" if time_step is None else "Hz"
     return _tidy(ax, xlabel=f"firing rate ({unit_name})", ylabel="neurons")
@@ -604,9 +611,7 @@ def isi_histogram(
     bins = _whole_bins(intervals) * unit if bins is None else bins
     ax.hist(intervals * unit, bins=bins, color=_BLUE, edgecolor="white", linewidth=0.4)
     mean, deviation = intervals.mean(), intervals.std()
-    label = f"mean {mean * unit:.3g}, CV {deviation / mean:.2f}"
-    ax.axvline(mean * unit, color=_RED, linestyle="--", label=label)
-    ax.legend(frameon=False)
+    _mark_mean(ax, mean * unit, f"mean {mean * unit:.3g}\nCV {deviation / mean:.2f}")
     _whole_numbers(ax.yaxis)
     return ax
 

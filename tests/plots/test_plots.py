@@ -320,6 +320,23 @@ def test_rate_histogram_bins_hold_equally_many_rates():
     assert "silent" in ax.get_legend().get_texts()[0].get_text()
 
 
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("size", [(8, 2.2), (8, 4.8), (16, 4)])
+@pytest.mark.parametrize("draw", [splt.rate_histogram, splt.isi_histogram])
+def test_the_legend_of_a_histogram_covers_nothing(draw, size, layout):
+    fig, axes = plt.subplots(1, 4, figsize=size, layout=layout)
+    for ax, rate in zip(axes, (0.03, 0.3, 0.6, 0.95), strict=True):
+        draw(spikes(40, 200, rate=rate), ax=ax)
+    fig.canvas.draw()
+    for ax in axes:
+        legend, (mean,) = ax.get_legend().get_window_extent(), ax.lines
+        assert ax.get_window_extent().height > 2 * legend.height
+        assert mean.get_window_extent().y1 <= legend.y0 + 1
+        for bar in ax.patches:
+            assert bar.get_window_extent().y1 <= legend.y0 + 1
+            assert bar.get_window_extent().y1 <= mean.get_window_extent().y1 + 1
+
+
 def test_isi_histogram_stays_within_neurons():
     data = spikes(50, 8, rate=0.2)
     intervals = Counter()
@@ -329,7 +346,7 @@ def test_isi_histogram_stays_within_neurons():
     ax = splt.isi_histogram(data)
     assert heights(ax) == intervals
     values = np.array(list(intervals.elements()))
-    text = f"mean {values.mean():.3g}, CV {values.std() / values.mean():.2f}"
+    text = f"mean {values.mean():.3g}\nCV {values.std() / values.mean():.2f}"
     assert ax.get_legend().get_texts()[0].get_text() == text
     milliseconds = splt.isi_histogram(data, time_step=2e-3)
     assert heights(milliseconds) == {2 * time: count for time, count in intervals.items()}
