@@ -115,6 +115,7 @@ class SurrogateFunction(torch.autograd.Function):
             return saved
 
         def forward(ctx: Any, *inputs: Any) -> Tensor:
+            """Fire, and save what the slope depends on; ``apply`` calls it."""
             spikes = heaviside_step(inputs[0])
             keep(ctx, inputs, spikes)
             return spikes
@@ -125,6 +126,7 @@ class SurrogateFunction(torch.autograd.Function):
             return grad * slope(at, *[getattr(ctx, name) for name in names])
 
         def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+            """Return the gradient times the slope, and None for each parameter."""
             return derivative(ctx, grad), *(None for _ in names)
 
         if cls._steps:

@@ -194,14 +194,19 @@ class Stateful(nn.Module):
     def detach(*states: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Cut the given states from the graph, in place, and return them.
 
-        A state that is a view of another tensor cannot be cut in place; for it, a new tensor is
-        returned.
+        :param states: states of any shape
+        :returns: the same tensors, or a new one for a state that is a view of another tensor, which
+            cannot be cut in place; a single state by itself, several as a tuple
         """
         return one_or_all(map(_cut, states))
 
     @staticmethod
     def zeros(*states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Cut the given states from the graph, set them to zero, in place, and return them."""
+        """Cut the given states from the graph, set them to zero, in place, and return them.
+
+        :param states: states of any shape
+        :returns: the same tensors; a single state by itself, several as a tuple
+        """
         return one_or_all(_cut(state).zero_() for state in states)
 
     @_ClassOrInstance

@@ -1,6 +1,9 @@
-"""Examples in docstrings run as they are written."""
+"""What users can reach has a docstring, and the examples in docstrings run as they are written."""
 
 import ast
+import importlib
+import inspect
+import pkgutil
 import re
 import textwrap
 from pathlib import Path
@@ -15,6 +18,52 @@ from snntorch import functional, spikeplot, surrogate
 from snntorch.functional.stdp_learner import STDPLearner
 
 PACKAGE = Path(snn.__file__).parent
+
+
+def is_ours(thing):
+    return (getattr(thing, "__module__", None) or "").partition(".")[0] == "snntorch"
+
+
+def reachable():
+    """Yield the name and object of every module without an underscore, of every public name in it,
+    and of every public method and property of its classes, inherited ones too."""
+    yield "snntorch", snn
+    modules = [snn]
+    for info in pkgutil.walk_packages(snn.__path__, "snntorch."):
+        if "._" not in info.name:
+            modules.append(importlib.import_module(info.name))
+            yield info.name, modules[-1]
+    for module in modules:
+        public = [name for name in dir(module) if not name.startswith("_")]
+        for name in getattr(module, "__all__", public):
+            thing = getattr(module, name)
+            if inspect.ismodule(thing) or not is_ours(thing):
+                continue
+            yield f"{module.__name__}.{name}", thing
+            for cls in filter(is_ours, inspect.getmro(thing) if inspect.isclass(thing) else ()):
+                for part, value in vars(cls).items():
+                    if not part.startswith("_") and hasattr(value, "__get__"):
+                        yield f"{cls.__module__}.{cls.__qualname__}.{part}", value
+
+
+def test_all_that_users_can_reach_has_a_docstring():
+    things = dict(reachable())
+    assert {
+        "snntorch.Leaky",
+        "snntorch.compile",
+        "snntorch.surrogate.ATan.backward",
+        "snntorch._neurons.states.Stateful.reset_hidden",
+        "snntorch._neurons.neurons.SpikingNeuron.reset_mechanism",
+    } <= things.keys()
+    missing = []
+    for name, thing in things.items():
+        text = thing.__doc__ or ""
+        made = text.startswith(f"{name.rpartition('.')[2]}(")  # by dataclass or NamedTuple
+        if not text.strip() or made:
+            missing.append(name)
+    assert not missing
+
+
 EXAMPLE = re.compile(r"^([^.\n].*)?::\n\n((?: {4}.*\n|\n)+)", re.MULTILINE)
 # Sizes of one sample where an example does not take any.
 SAMPLES = {
