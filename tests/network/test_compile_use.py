@@ -30,6 +30,7 @@ from loops import (
 )
 from project import ROOT
 from torch import nn
+from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 from twins import EXACT, assert_same, call, close, linears, result, states_of
@@ -223,6 +224,43 @@ def test_networks_inside_networks(x):
     for way, most in zip(ways, (2 + T, 3, 3), strict=True):
         assert linears(way, x) <= most
         close(result(way, x), result(copy.deepcopy(net), x), EXACTLY)
+
+
+class Sign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weight):
+        return weight.sign()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+class Binary(nn.Module):
+    count = 0
+
+    def forward(self, weight):
+        self.count += 1
+        return Sign.apply(weight)
+
+
+def test_a_cached_parametrization_is_computed_once(x):
+    def run(net, x):
+        with parametrize.cached():
+            return net(x)
+
+    net = net_of()
+    parametrize.register_parametrization(net.fc1, "weight", Binary())
+    assert_same(net, x)
+    assert_same(net, x, run=run)
+    compiled = snn.compile(net)
+    binary = compiled.fc1.parametrizations.weight[0]
+    counts = []
+    for calling in (call, run):
+        binary.count = 0
+        calling(compiled, x)
+        counts.append(binary.count)
+    assert counts == [T, 1]
 
 
 # Functions and blocks --------------------------------------------------------------------------
