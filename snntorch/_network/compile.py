@@ -20,7 +20,7 @@ from torch.utils._device import DeviceContext
 from .._engine import backends
 from .._torch import has_global_hooks, is_sharded, is_traced, recording, saved_tensor_hooks
 from .context import BASES
-from .lazy import Lazy, settled, value_of
+from .lazy import Lazy, in_use, settled, value_of
 from .plan import Plan
 from .record import Recorder, recorded
 
@@ -170,7 +170,7 @@ def _leave(recorder: Recorder, out: list[Any], modules: Iterable[nn.Module] = ()
             return
         settled(out)
         recorder.before.clear()
-        if any(handle() is not None for node in recorder.alive for handle in node.handles):
+        if any(map(in_use, recorder.alive)):
             for module in modules:
                 _replace(module.__dict__)
                 _replace(module._buffers)

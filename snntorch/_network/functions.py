@@ -70,7 +70,9 @@ SCALED = _words(
     """add sub mul div true_divide __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__
     __rtruediv__ lt le gt ge __lt__ __le__ __gt__ __ge__"""
 )
-_SPECIAL = _words("__getitem__ select unbind stack batch_norm instance_norm __setitem__ to")
+_SPECIAL = _words(
+    "__getitem__ select unbind stack batch_norm instance_norm __setitem__ to where one_hot"
+)
 
 
 def name_of(func: Any) -> str:

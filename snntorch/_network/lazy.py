@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from copy import copy
+from sys import getrefcount
 from typing import Any
 
 import torch
@@ -31,10 +31,12 @@ class Lazy(Tensor):
     """A tensor that stands for an output of a node: shape, type and device are known, its value is
     worked out when it is asked for."""
 
-    __slots__ = ("_index", "_node")
+    __slots__ = ("_home", "_index", "_node")
 
     _node: Node
     _index: int
+    _home: list[Lazy] | None
+    """Where it waits for its next use; None if it was changed."""
 
     @classmethod
     def __torch_function__(
@@ -52,6 +54,69 @@ class Lazy(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return value_of(self).__reduce_ex__(protocol)
+
+
+# Lazy tensors for further use, by what is known of them, and whether they have a gradient and were
+# made in inference mode: to make one takes longer than to record an operation.
+_homes: dict[tuple[Meta, bool, bool], list[Lazy]] = {}
+_MOST = 4096  # of a kind
+_make: Any = Tensor._make_wrapper_subclass
+
+
+def lazy_output(node: Node, index: int) -> Lazy:
+    """Return a lazy tensor for an output of a node."""
+    home = node.site.homes.get((index, node.grad))
+    if home is None:
+        home = _home_of(node.site, index, node.grad)
+    try:
+        lazy = home.pop()
+    except IndexError:
+        shape, strides, dtype, device = node.site.metas[index]
+        grad = node.grad and (dtype.is_floating_point or dtype.is_complex)
+        lazy = _make(Lazy, shape, strides=strides, dtype=dtype, device=device, requires_grad=grad)
+        lazy._home = home
+    lazy._node, lazy._index = node, index
+    node.handles.append(lazy)
+    return lazy
+
+
+def _home_of(site: Site, index: int, grad: bool) -> list[Lazy]:
+    meta = site.metas[index]
+    grad_of = grad and (meta[2].is_floating_point or meta[2].is_complex)
+    if len(_homes) > 1024:
+        _homes.clear()
+    home = _homes.setdefault((meta, grad_of, torch.is_inference_mode_enabled()), [])
+    site.homes[index, grad] = home
+    return home
+
+
+def _counts(things: list[Any]) -> list[int]:
+    return list(map(getrefcount, things))
+
+
+(_ALONE,) = _counts([object()])
+
+
+def in_use(node: Node) -> bool:
+    """Tell whether somebody else holds an output."""
+    return bool(node.handles) and max(_counts(node.handles)) > _ALONE
+
+
+def note_used(nodes: Sequence[Node]) -> None:
+    """Note which outputs of some nodes somebody else holds, and keep the lazy tensors of the others
+    for other nodes."""
+    every = [lazy for node in nodes for lazy in node.handles]
+    for node in nodes:
+        node.alive = 0
+        node.handles.clear()
+    for lazy, count in zip(every, _counts(every), strict=True):
+        if count > _ALONE:
+            node = lazy._node
+            node.alive |= 1 << lazy._index
+            node.handles.append(lazy)
+        elif (home := lazy._home) is not None and len(home) < _MOST and not lazy.__dict__:
+            lazy._node = None  # type: ignore[assignment]
+            home.append(lazy)
 
 
 def value_of(lazy: Lazy) -> Tensor:
@@ -99,8 +164,8 @@ class Site:
 
     __slots__ = (
         "aliases", "args", "container", "context", "differentiable", "edges", "extra", "fixed",
-        "func", "kind", "kwargs", "line", "low", "metas", "name", "nodes", "on_stack", "order",
-        "recorder", "ring",
+        "func", "homes", "kind", "kwargs", "line", "low", "metas", "name", "nodes", "on_stack",
+        "order", "recorder", "ring",
     )  # fmt: skip
 
     def __init__(self, recorder: Any, kind: str, name: str, context: Any) -> None:
@@ -112,6 +177,7 @@ class Site:
         # Whose outputs it takes; a dictionary for its order, on which that of gradients depends.
         self.edges: dict[Site, None] = {}
         self.metas: list[Meta] = []
+        self.homes: dict[tuple[int, bool], list[Lazy]] = {}  # of lazy tensors for its outputs
         self.container: Any = None  # what several outputs come in
         self.aliases = -1  # the input whose memory the output shares
         self.differentiable = True
@@ -145,7 +211,7 @@ class Node:
 
     def __init__(self, site: Site, inputs: Any, number: int, grad: bool) -> None:
         self.site, self.inputs, self.number, self.grad = site, inputs, number, grad
-        self.handles: list[weakref.ref[Lazy]] = []
+        self.handles: list[Lazy] = []
 
     @property
     def root(self) -> Node:

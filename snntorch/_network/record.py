@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import os
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,7 +46,10 @@ from .lazy import (
     Node,
     Site,
     Values,
+    in_use,
+    lazy_output,
     meta_of,
+    note_used,
     rebuilt,
     template,
     value_of,
@@ -59,8 +61,6 @@ _ATOMS = {
     *(int, bool, str, type(None), type(Ellipsis), complex),
     *(torch.dtype, torch.device, torch.layout, torch.memory_format),
 }
-_make: Any = Tensor._make_wrapper_subclass
-_ref = weakref.ref
 _grad_is_on = torch.is_grad_enabled
 _plainly: Any = torch._C.DisableTorchFunctionSubclass
 _is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor
@@ -171,25 +171,16 @@ class Recorder(TorchFunctionMode):
         self.loose.append(site)
         return site
 
-    def handle(self, node: Node, index: int) -> Lazy:
-        """Return the lazy tensor of an output of a node."""
-        shape, stride, dtype, device = node.site.metas[index]
-        grad = node.grad and (dtype.is_floating_point or dtype.is_complex)
-        lazy = _make(Lazy, shape, strides=stride, dtype=dtype, device=device, requires_grad=grad)
-        lazy._node, lazy._index = node, index
-        node.handles.append(_ref(lazy))
-        return lazy
-
     def out(self, node: Node) -> Any:
         """Return the lazy tensors of the outputs of a node."""
         site = node.site
         if site.container is None:
-            return self.handle(node, 0)
-        return site.container([self.handle(node, i) for i in range(len(site.metas))])
+            return lazy_output(node, 0)
+        return site.container([lazy_output(node, i) for i in range(len(site.metas))])
 
     def given(self, value: Tensor, key: Any) -> Lazy:
         """Return a value as a node that belongs to the same site as others of its kind."""
-        key = ("given", key, meta_of(value))
+        key = ("given", key, meta_of(value), torch.is_inference_mode_enabled())
         site = self.sites.get(key)
         if site is None:
             site = self.sites[key] = Site(self, "given", "given", torch.is_grad_enabled())
@@ -198,7 +189,7 @@ class Recorder(TorchFunctionMode):
         self.pending.pop()
         self.earlier.append(node)
         node.values = Values(1, one=(value,))
-        return self.handle(node, 0)
+        return lazy_output(node, 0)
 
     def knows(self, args: Sequence[Any]) -> bool:
         """Tell whether a tensor may be an input of what is to be worked out; if so, forget it, as
@@ -405,9 +396,9 @@ class Recorder(TorchFunctionMode):
         if self.running or torch._C._are_functorch_transforms_active():
             return func(*values_of(args), **values_of(kwargs))
         try:
-            if kind == RECORD and kwargs.get("out") is None and not kwargs.get("inplace"):
-                if (name == "where" and len(args) == 1) or name == "one_hot":
-                    raise _Unknown("returns what depends on values")
+            if kind == RECORD and (
+                not kwargs or (kwargs.get("out") is None and not kwargs.get("inplace"))
+            ):
                 return self.record(func, args, kwargs)
             if kind == VALUE:
                 return self.on_values(func, name, args, kwargs)
@@ -455,6 +446,8 @@ class Recorder(TorchFunctionMode):
             return self.dropout(func, name, args, kwargs)
         elif name == "__setitem__":
             return self.set_item(func, args)
+        elif name == "one_hot" or (name == "where" and len(args) == 1):
+            raise _Unknown("returns what depends on values")
         if draws(name, args, kwargs):
             out = self.on_values(func, name, args, kwargs, None)
             if type(out) is not Tensor:
@@ -486,7 +479,7 @@ class Recorder(TorchFunctionMode):
             rest = torch.Size((*shape[:dim], *shape[dim + 1 :]))
             site.metas = [(rest, (*stride[:dim], *stride[dim + 1 :]), dtype, device)]
         grad = node.grad and torch.is_grad_enabled()
-        return self.handle(self.add(site, [(node, output)], grad, index % shape[dim]), 0)
+        return lazy_output(self.add(site, [(node, output)], grad, index % shape[dim]), 0)
 
     def stack(self, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
         """Record ``torch.stack`` of the outputs of one site; None if it is another stack."""
@@ -510,7 +503,7 @@ class Recorder(TorchFunctionMode):
         site.metas = [(whole, _contiguous(whole), dtype, device)]
         inputs = [(part._node, index) for part in parts]
         grad = torch.is_grad_enabled() and any(node.grad for node, _ in inputs)
-        return self.handle(self.add(site, inputs, grad), 0)
+        return lazy_output(self.add(site, inputs, grad), 0)
 
     def moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Record a change of type; a change of device needs the value."""
@@ -660,9 +653,9 @@ class Recorder(TorchFunctionMode):
     def rebind(self, x: Lazy, new: Lazy) -> None:
         """Let a tensor stand for another value."""
         node = x._node
-        node.handles = [each for each in node.handles if each() is not x]
-        new._node.handles.append(weakref.ref(x))
-        x._node, x._index = new._node, new._index
+        node.handles = [each for each in node.handles if each is not x]
+        new._node.handles.append(x)
+        x._node, x._index, x._home = new._node, new._index, None
         if new.requires_grad and not x.requires_grad:
             x.requires_grad_()
 
@@ -701,6 +694,7 @@ class Recorder(TorchFunctionMode):
             value = value_of(target)
             if value.requires_grad and not target._node.grad:
                 target._node.grad = True
+                target._home = None
                 with _plainly():
                     target.requires_grad_()
             if out is value:
@@ -754,7 +748,7 @@ class Recorder(TorchFunctionMode):
         site.edges[source[0].site] = None
         grad = before.grad or (source[0].grad and torch.is_grad_enabled())
         node = self.add(site, [source], grad, step, (before, output))
-        new = self.handle(node, 0)
+        new = lazy_output(node, 0)
         with _plainly():
             self.rebind(x, new)
 
@@ -875,15 +869,14 @@ class Recorder(TorchFunctionMode):
             if before.__class__ is Lazy and before._node.values is None:
                 kept[BEFORE] = None  # which only the neuron holds
         self.settle(None)
-        self.alive += [
-            node for node in self.earlier if any(handle() is not None for handle in node.handles)
-        ]
+        self.alive += filter(in_use, self.earlier)
 
     def forget(self) -> None:
         """Leave no cycles behind, which would keep values alive until the next collection."""
         for site in {*self.sites.values(), *self.loose}:
+            note_used([node for node in site.nodes if node.handles])
             for node in site.nodes:
-                node.inputs, node.previous = (), None
+                node.inputs, node.previous, node.handles = (), None, []
             site.nodes, site.edges = [], {}
             site.extra = site.func = site.recorder = None
         for each in (self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written):
@@ -898,7 +891,7 @@ def _copy(node: Node) -> None:
     """Give the outputs of a node separate memory."""
     values, apart = node.values, {}
     assert values is not None
-    seen = [lazy._index for handle in node.handles if (lazy := handle()) is not None]
+    seen = [lazy._index for lazy in node.handles]
     with torch.enable_grad():
         for i in range(len(node.site.metas)) if node.viewed else seen:
             if i in values.last and node.place == values.count - 1:
@@ -967,19 +960,17 @@ def _lone_index(index: Any, dims: int) -> tuple[int, int] | None:
     """Return the dimension and the index of ``x[:, t]``, ``x[t, :]``, ``x[..., t]``."""
     if type(index) is not tuple:
         return None
-    places = [i for i, each in enumerate(index) if type(each) is int]
-    rest = [each for each in index if type(each) is not int]
-    if len(places) != 1 or any(each is not ... and each.__class__ is not slice for each in rest):
+    at = dots = None
+    for place, each in enumerate(index):
+        if type(each) is int and at is None:
+            at = place
+        elif each is ... and dots is None:
+            dots = place
+        elif type(each) is not slice or each != _ALL:
+            return None
+    if at is None or len(index) - (dots is not None) > dims:
         return None
-    if any(each.__class__ is slice and each != _ALL for each in rest) or len(index) > dims + 1:
-        return None
-    (at,) = places
-    dots = [i for i, each in enumerate(index) if each is ...]
-    if len(dots) > 1 or len(index) - len(dots) > dims:
-        return None
-    if dots and dots[0] < at:
-        return dims - (len(index) - at), index[at]
-    return at, index[at]
+    return dims - (len(index) - at) if dots is not None and dots < at else at, index[at]
 
 
 def _by_mask(index: Any) -> bool:
@@ -1000,9 +991,9 @@ def _goes_on(site: Site, sources: Sequence[Site]) -> bool:
         for mine, source in zip(site.extra, sources, strict=True)
         if mine is not source
     ]
-    return bool(differing) and all(
-        mine.fixed and _depends(source, site) for mine, source in differing
-    )
+    if not differing or not all(mine.fixed and source.edges for mine, source in differing):
+        return False
+    return all(_depends(source, site) for _, source in differing)
 
 
 def _depends(site: Site, on: Site, most: int = 300) -> bool:
@@ -1042,7 +1033,7 @@ class _Steps:
         self.membrane = len(neuron._snn_model.states) + neuron._snn_model.membrane
         self.packed = not (neuron.init_hidden and not neuron.output)
         self.learns = any(each.requires_grad for each in neuron.parameters())
-        self.expected: tuple[Site, int, Any] | None = None
+        self.expected: tuple[Site, int, Any, Site] | None = None
 
     def site(self, key: Any, x: Meta, shape: torch.Size, under: Any) -> Site:
         recorder, neuron = self.recorder, self.neuron
@@ -1084,7 +1075,7 @@ class _Steps:
             site.ring = site.ring or any(node.site is site for node, _ in sources[1:])
         site.edges[sources[0][0].site] = None
         site.ring = site.ring or sources[0][0].site is site
-        self.expected = sources[0][0].site, sources[0][1], under
+        self.expected = sources[0][0].site, sources[0][1], under, site
         return self.add(site, sources, old, previous if goes_on else None)
 
     def next(self, input_: Any, given: tuple[Any, ...]) -> Any:
@@ -1092,32 +1083,24 @@ class _Steps:
         if self.expected is None or input_.__class__ is not Lazy:
             return None
         node, neuron = input_._node, self.neuron
-        source, output, under = self.expected
+        source, output, under, site = self.expected
         if node.site is not source or input_._index != output or context() != under:
             return None
-        kept, previous, sources, old = neuron._snn_states, None, [(node, output)], []
-        for i, name in enumerate(self.names):
-            state = given[i] if i < len(given) else None
-            if state is None:
-                state = kept[name]
-            elif neuron.init_hidden:
-                return None
-            if state.__class__ is not Lazy:
+        if all([state is None for state in given]):
+            given = tuple(map(neuron._snn_states.__getitem__, self.names))
+        elif neuron.init_hidden or len(given) != len(self.names):
+            return None
+        previous, sources = None, [(node, output)]
+        for index, state in enumerate(given, self.base):
+            if state.__class__ is not Lazy or state._index != index:
                 return None
             last = state._node
-            if previous is None:
+            if previous is None and last.site is site:
                 previous = last
-                if last.site.kind != "neuron" or last.site.func is not neuron:
-                    return None
-                if last.site.context != under or last.site.extra[1] != source.metas[output]:
-                    return None
-            if last is not previous or state._index != self.base + i:
+            elif last is not previous:
                 return None
-            sources.append((last, state._index))
-            old.append(state)
-        if previous is None or len(given) > len(self.names):
-            return None
-        return self.add(previous.site, sources, old, previous)
+            sources.append((last, index))
+        return self.add(site, sources, given, previous)
 
     def add(self, site: Site, sources: Any, old: Sequence[Tensor], previous: Any) -> Any:
         recorder, neuron = self.recorder, self.neuron
@@ -1128,7 +1111,7 @@ class _Steps:
             else:
                 previous.followed = True
         node = recorder.add(site, sources, grad, None, previous)
-        outs = [recorder.handle(node, i) for i in range(len(site.metas))]
+        outs = [lazy_output(node, i) for i in range(len(site.metas))]
         spk, states = outs[0], tuple(outs[self.base :])
         if previous is None:
             neuron._snn_remember(states, old[self.membrane])

@@ -16,7 +16,7 @@ from .._torch import element_size
 from . import recurrence
 from .context import entered
 from .functions import ADDITIONS, FOLDS, Call, fold, run_once
-from .lazy import Meta, Node, Site, Values, collect
+from .lazy import Meta, Node, Site, Values, collect, note_used
 from .pieces import PIECE, in_pieces
 
 _ALWAYS = 1 << 20  # need of a node that is run, whatever of it is used
@@ -122,13 +122,9 @@ def _say_where(recorder: Any, error: Exception, site: Site) -> None:
 
 def _alive(pending: Sequence[Node]) -> list[Node]:
     """Return the nodes whose outputs are still in use, and those they need, in order."""
+    note_used(pending)
     nodes = []
     for node in reversed(pending):
-        node.alive = 0
-        for handle in node.handles:
-            lazy = handle()
-            if lazy is not None:
-                node.alive |= 1 << lazy._index
         node.need |= node.alive
         if not node.need and node.site.kind != "effect":
             continue
