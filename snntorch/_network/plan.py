@@ -14,7 +14,7 @@ from .._neurons.sequence import WholeSequence
 from .._table import table
 from .._torch import class_of, has_global_hooks
 from .graph import layers
-from .rules import Stage, decide, takes_sequences
+from .rules import UNKNOWN, Stage, decide, takes_sequences
 
 
 class Plan(tuple[Stage, ...]):
@@ -40,6 +40,8 @@ class Plan(tuple[Stage, ...]):
         notes = [f"Values were asked for: {each}" for each in self.flushes]
         if self.plain:
             notes.append(f"It runs as it is from now on: {self.plain}")
+        if any(stage.how == "loop" and stage.reason == UNKNOWN for stage in self):
+            notes.append("A loop over time in forward runs layer by layer with snn.compile(net).")
         return "\n".join([table(rows), *notes])
 
     __repr__ = __str__

@@ -100,6 +100,10 @@ def overridden(cls: type, parent: type) -> list[str]:
     return sorted(n for n in own if (n in _SPECIAL if n.startswith("__") else hasattr(parent, n)))
 
 
+UNKNOWN = "not known to be stateless"
+"""Why a layer of the user's own is called step by step."""
+
+
 def rule_of(layer: nn.Module) -> Rule | None:
     """Return how a layer handles time, or None if that is not known."""
     cls = class_of(layer)
@@ -216,7 +220,7 @@ def _why_stepped(layer: nn.Module, rule: Rule | None, parts: list[nn.Module]) ->
         own = _overrides(layer)
         return f"overrides {', '.join(own)}" if own else None
     if rule is None:
-        return "not known to be stateless"
+        return UNKNOWN
     rules = ((part, rule if part is layer else rule_of(part)) for part in parts)
     reasons = (each.unless(part) for part, each in rules if each is not None)
     return next(filter(None, reasons), None)

@@ -1030,6 +1030,26 @@ def picky(monkeypatch):
         yield taken
 
 
+def test_explain_names_compile_for_a_loop_in_forward():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), snn.Leaky(0.9)
+
+        def forward(self, x):
+            mem, spikes = self.lif.init_leaky(), []
+            for _ in range(5):
+                spk, mem = self.lif(self.fc(x), mem)
+                spikes.append(spk)
+            return torch.stack(spikes)
+
+    x = torch.rand(2, 4)
+    hints = [line for line in str(snn.explain(Loop(), x)).splitlines() if "snn.compile" in line]
+    assert hints == ["A loop over time in forward runs layer by layer with snn.compile(net)."]
+    for net in (snn.compile(Loop()), nn.Sequential(nn.Linear(4, 3), lif())):
+        assert "snn.compile" not in str(snn.explain(net, x))
+
+
 def test_plan_is_a_table(picky):
     block = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), lif())
     net = nn.Sequential(OrderedDict(fc=linear(), lif=lif(), block=block))
