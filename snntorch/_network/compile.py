@@ -121,16 +121,12 @@ class Compiled:
 
     def judge(self, tally: _Tally, recorder: Recorder) -> None:
         """Count whether recording was worth it; after two times that it was not, give up."""
-        nodes, runs = recorder.number - len(recorder.leaves), recorder.runs
-        if nodes - runs >= 12 and 2 * nodes >= 3 * runs:
+        if recorder.loss is None:
             tally.losses = 0
             return
         tally.losses += 1
         if tally.losses > 1:
-            asked = sum(recorder.flushes.values())
-            tally.plain = f"{nodes} operations ran in {runs} calls" + (
-                f", and values were asked for {asked} times" if asked else ""
-            )
+            tally.plain = recorder.loss
             _log.info("snn.compile: %s runs as it is from now on: %s", self.name, tally.plain)
 
 

@@ -141,6 +141,7 @@ class Recorder(TorchFunctionMode):
         self.scans: dict[SpikingNeuron, bool] = {}
         self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
         self.runs = 0  # calls that were made
+        self.loss: str | None = None  # why the plain code is faster
         self.stages: list[Stage] | None = None  # how sites were run, for explain
         self.networks: list[nn.Module] = []  # whose code is recorded
         self.before: dict[SpikingNeuron, dict[str, Any]] = {}  # states before the recording
@@ -870,6 +871,27 @@ class Recorder(TorchFunctionMode):
                 kept[BEFORE] = None  # which only the neuron holds
         self.settle(None)
         self.alive += filter(in_use, self.earlier)
+        self.loss = self.lost()
+
+    def lost(self) -> str | None:
+        """Return why the plain code is faster, or None if it is not."""
+        nodes = self.number - len(self.leaves)
+        if nodes - self.runs < 12 or 2 * nodes < 3 * self.runs:
+            asked = sum(self.flushes.values())
+            flushes = f", and values were asked for {asked} times" if asked else ""
+            return f"{nodes} operations ran in {self.runs} calls{flushes}"
+        neurons = [site for site in self.sites.values() if site.kind == "neuron"]
+        sizes = [site.metas[0][0].numel() for site in neurons]
+        weights = [leaf.numel() for leaf in self.kept if type(leaf) is nn.Parameter]
+        large = max(sizes, default=0) > 4096 or max(weights, default=0) > 65_536
+        if large or any(node.grad for site in neurons for node in site.nodes[-1:]):
+            return None
+        # As measured: a step of a small neuron saves what recording six other operations costs, and
+        # a call over all steps costs as much as recording 25.
+        steps = sum(len(site.nodes) for site in neurons)
+        if 6 * steps > nodes - steps + 25 * self.runs:
+            return None
+        return f"without gradients, {steps} steps of small neurons take less time than recording"
 
     def forget(self) -> None:
         """Leave no cycles behind, which would keep values alive until the next collection."""
@@ -1137,7 +1159,8 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     plain = super(_single, cls).apply
     if current is None or current.running:
         return plain(*args, **kwargs)
-    if not _lazies((args, kwargs)):
+    weights = any(each.__class__ is nn.Parameter for each in args)  # as of a parametrization
+    if not weights and not _lazies((args, kwargs)):
         with current.paused():  # its forward is not to be recorded
             return plain(*args, **kwargs)
     func = _applied.get(cls)

@@ -227,8 +227,11 @@ def test_networks_inside_networks(x):
 
 
 class Sign(torch.autograd.Function):
+    calls = 0
+
     @staticmethod
     def forward(ctx, weight):
+        Sign.calls += 1
         return weight.sign()
 
     @staticmethod
@@ -237,29 +240,20 @@ class Sign(torch.autograd.Function):
 
 
 class Binary(nn.Module):
-    count = 0
-
     def forward(self, weight):
-        self.count += 1
         return Sign.apply(weight)
 
 
-def test_a_cached_parametrization_is_computed_once(x):
-    def run(net, x):
-        with parametrize.cached():
-            return net(x)
-
+def test_a_parametrization_is_computed_once(x):
     net = net_of()
     parametrize.register_parametrization(net.fc1, "weight", Binary())
     assert_same(net, x)
-    assert_same(net, x, run=run)
     compiled = snn.compile(net)
-    binary = compiled.fc1.parametrizations.weight[0]
     counts = []
-    for calling in (call, run):
-        binary.count = 0
-        calling(compiled, x)
-        counts.append(binary.count)
+    for each in (net, compiled):
+        before = Sign.calls
+        call(each, x)
+        counts.append(Sign.calls - before)
     assert counts == [T, 1]
 
 
@@ -774,6 +768,20 @@ def test_what_profits_says_nothing_and_stays_compiled(caplog, x):
             compiled(x)
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
     assert linears(compiled, x) == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "gradients", "recorded"),
+    [(10, B, False, False), (100, B, False, True), (10, B, True, True), (10, 2000, False, True)],
+)
+def test_few_steps_of_small_layers_are_recorded_only_for_gradients(
+    steps, batch, gradients, recorded
+):
+    compiled, x = snn.compile(net_of()), firing(steps, batch, N)
+    with torch.set_grad_enabled(gradients):
+        for _ in range(2):
+            compiled(x)
+        assert linears(compiled, x) == (2 if recorded else 2 * steps)
 
 
 def test_nothing_is_said_unless_asked_for():
