@@ -7,6 +7,8 @@ from hypothesis import settings
 from models import MODELS
 from project import ROOT
 
+from snntorch._network import record
+
 # The first example pays for imports and warm-up; the same examples on every run.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
@@ -14,6 +16,9 @@ settings.load_profile("house")
 # The tensors are tiny, and the tests run in several processes: threads only wait for each other.
 torch.set_num_threads(1)
 
+
+# Nor would snn.compile go on recording networks as small as those of the tests.
+record.SMALL = 0
 
 # Compiled kernels stay out of the user's folder, and serve the next run.
 CACHE = ROOT / ".pytest_cache" / "kernels"

@@ -33,6 +33,7 @@ from programs import Program, compose
 from torch import Tensor, nn
 
 import snntorch as snn
+from snntorch._network import record
 
 
 def generate(seed: int) -> Program:
@@ -393,6 +394,7 @@ def main() -> int:
     parser.add_argument("--counts", action="store_true", help="how often each ingredient occurs")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    record.SMALL = 0  # record at every call
     ways = PLAIN if options.plain else COMPILED
     failed = 0
     if options.seeds:

@@ -37,6 +37,7 @@ from twins import EXACT, assert_same, call, close, linears, result, states_of
 
 import snntorch as snn
 from snntorch import utils
+from snntorch._network import record
 from snntorch.functional import probe, stdp_learner
 
 EXACTLY = EXACT[torch.float64]
@@ -772,11 +773,16 @@ def test_what_profits_says_nothing_and_stays_compiled(caplog, x):
 
 @pytest.mark.parametrize(
     ("steps", "batch", "gradients", "recorded"),
-    [(10, B, False, False), (100, B, False, True), (10, B, True, True), (10, 2000, False, True)],
+    [
+        (10, B, False, False),
+        (100, B, False, True),
+        (5, B, True, False),
+        (20, B, True, True),
+        (10, 2000, False, True),
+    ],
 )
-def test_few_steps_of_small_layers_are_recorded_only_for_gradients(
-    steps, batch, gradients, recorded
-):
+def test_few_steps_of_small_layers_are_not_recorded(monkeypatch, steps, batch, gradients, recorded):
+    monkeypatch.setattr(record, "SMALL", 4096)
     compiled, x = snn.compile(net_of()), firing(steps, batch, N)
     with torch.set_grad_enabled(gradients):
         for _ in range(2):
