@@ -8,6 +8,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import is_compiling
+from .._torch import constant, is_compiling
 from ..dynamics import LEAKY
 from . import fused
 from .derive import INPUT, SPIKES
@@ -57,11 +58,19 @@ def refuses(problem: Problem) -> str | None:
     if problem.dynamics is None:
         return None
     if is_compiling():
-        return "torch.compile traces it step by step on this device"
-    spec = fused.spec_of(problem, TRITON)
-    if reason := _unavailable(x.device, interpreted()) or _underivable(spec):
+        return _unusable_by_name(x.device, x.dtype, *fused.names_of(problem))
+    return _unusable(x.device, fused.spec_of(problem, TRITON))
+
+
+@constant
+def _unusable_by_name(device: torch.device, dtype: torch.dtype, *names: Any) -> str | None:
+    return _unusable(device, fused.spec_by_name(TRITON, dtype, *names))
+
+
+def _unusable(device: torch.device, spec: Spec) -> str | None:
+    if reason := _unavailable(device, interpreted()) or _underivable(spec):
         return reason
-    return None if interpreted() else _uncompilable(spec, x.device)
+    return None if interpreted() else _uncompilable(spec, device)
 
 
 @cache
@@ -115,6 +124,12 @@ def _whole(spec: Spec, back: bool) -> Spec:
 
 def _failure(spec: Spec, device: torch.device) -> str | None:
     """Run both kernels of a step for one neuron; return the error, if there is one."""
+    # In a separate thread, where the tensors of a tracer are not in the way.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_run_once, spec, device).result()
+
+
+def _run_once(spec: Spec, device: torch.device) -> str | None:
     number = torch.zeros(1, dtype=getattr(torch, spec.dtype), device=device)
     try:
         for back in (False, True):

@@ -24,7 +24,7 @@ def crop(image: Tensor, like: Tensor) -> Tensor:
 class LinearFeedback:
     """The product of ``nn.Linear``, over states of the given shape ``[..., N]``."""
 
-    def __init__(self, layer: nn.Module, weights: Sequence[Tensor], shape: torch.Size) -> None:
+    def __init__(self, weights: Sequence[Tensor], shape: torch.Size) -> None:
         self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
         out, into = self.weight.shape
         self.shape, self.out_shape = torch.Size((-1, into)), torch.Size((-1, out))
@@ -54,13 +54,15 @@ class LinearFeedback:
 class ConvFeedback:
     """The product of ``nn.Conv2d``, over states of the given shape ``[..., C, H, W]``."""
 
-    def __init__(self, layer: nn.Conv2d, weights: Sequence[Tensor], shape: torch.Size) -> None:
+    def __init__(
+        self, weights: Sequence[Tensor], padding: tuple[int, ...], shape: torch.Size
+    ) -> None:
         self.weight, self.bias = weights[0], weights[1] if len(weights) > 1 else None
         self.shape = torch.Size((-1, *shape[-3:]))
         self.out_shape = torch.Size((-1, len(self.weight), *shape[-2:]))
-        self.padding = [int(p) for p in layer.padding]
+        self.padding = list(padding)
         # An even kernel makes the image one larger, which is cut off in front.
-        self.cut = [1 - k % 2 for k in layer.kernel_size]
+        self.cut = [1 - k % 2 for k in self.weight.shape[2:]]
 
     def forward(self, spikes: Tensor, out: Tensor) -> None:
         """Write the feedback of flat spikes."""
@@ -91,15 +93,9 @@ class ConvFeedback:
         )  # fmt: skip
 
 
-FEEDBACKS: dict[type[nn.Module], type[LinearFeedback] | type[ConvFeedback]] = {
-    nn.Linear: LinearFeedback,
-    nn.Conv2d: ConvFeedback,
-}
-
-
 def refuses(layer: Any) -> str | None:
     """Return why the product of a layer is not taken between the steps of a kernel, or None."""
-    if type(layer) not in FEEDBACKS:
+    if type(layer) not in (nn.Linear, nn.Conv2d):
         return f"its feedback is a {type(layer).__name__}"
     if isinstance(layer, nn.Conv2d) and (
         {*layer.stride, *layer.dilation, layer.groups} != {1}
@@ -110,8 +106,16 @@ def refuses(layer: Any) -> str | None:
     return None
 
 
+def padding_of(layer: Any) -> tuple[int, ...]:
+    """Return the padding of a convolution; of a linear layer, an empty one."""
+    return tuple(map(int, layer.padding)) if isinstance(layer, nn.Conv2d) else ()
+
+
 def feedback(
-    layer: Any, weights: Sequence[Tensor], shape: torch.Size
+    weights: Sequence[Tensor], padding: tuple[int, ...], shape: torch.Size
 ) -> LinearFeedback | ConvFeedback:
-    """Return the product of a layer, by the given weights, over states of the given shape."""
-    return FEEDBACKS[type(layer)](layer, weights, shape)
+    """Return the product by a weight and a bias over states of the given shape.
+
+    :param padding: of the convolution; empty if the product is that of ``nn.Linear``
+    """
+    return ConvFeedback(weights, padding, shape) if padding else LinearFeedback(weights, shape)

@@ -8,16 +8,17 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import surrogate
 from .._torch import autocast_on, constant, is_batched, is_compiling, is_plain, is_traced
+from ..dynamics import REGISTERED as DYNAMICS
 from ..dynamics import Dynamics
 from ..surrogate import REGISTERED as SURROGATES
 from ..surrogate import SpikeGrad, StochasticSpikeOperator, no_surrogate
 from . import memory, reference
 from .derive import FEEDBACK, GIVEN, INPUT, SPIKES, derive
-from .feedback import feedback
+from .feedback import feedback, padding_of
 from .feedback import refuses as refuses_feedback
 from .kernels import OVERDRIVE, Spec, backward
 from .problem import Problem, Solution
@@ -72,10 +73,8 @@ def _becomes_operator(problem: Problem) -> bool:
     if not OPERATORS or not is_compiling():
         return False
     numbers = getattr(problem.spike_grad, "parameters", ())
-    return (
-        problem.dynamics is not None
-        and problem.recurrent is None
-        and all(isinstance(number, int | float) for number in numbers)
+    return problem.dynamics is not None and all(
+        isinstance(number, int | float) for number in numbers
     )
 
 
@@ -109,13 +108,13 @@ def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[in
     x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     spec = spec_of(problem, run.language)
     order = list(range(len(shape)))
-    if problem.recurrent is None:
+    if not problem.weights:
         order = _memory_order(x if problem.static else x[0], shape)
     depth = max((p.dim() for p in problem.parameters if p.numel() > 1), default=0)
     dtype = getattr(torch, spec.dtype)
     parameters = [
-        run.laid_out(p, depth, shape, order) if p.numel() > 1 else p.reshape(1).to(dtype)
-        for p in problem.parameters
+        run.laid_out(p, depth, shape, order) if p.numel() > 1 else p.reshape(1)
+        for p in (p.to(dtype) for p in problem.parameters)
     ]
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]
@@ -127,7 +126,7 @@ def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[in
         static=problem.static,
         only_spikes=problem.only_spikes,
         spike_grad=problem.spike_grad,
-        recurrent=problem.recurrent,
+        padding=padding_of(problem.recurrent),
         shape=torch.Size(shape[d] for d in order),
         dtype=x.dtype,
         trace_dtype=_promoted(x, *problem.states, *problem.parameters),
@@ -138,12 +137,56 @@ def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[in
 def spec_of(problem: Problem, language: Language) -> Spec:
     """Return what the kernels of a problem share."""
     dynamics: Any = problem.dynamics
+    slope = _slope(dynamics, problem.spike_grad)
+    return _spec_of(language, problem.x.dtype, dynamics, *slope, _vectors(problem))
+
+
+def names_of(problem: Problem) -> tuple[str, str, int, tuple[str, ...]]:
+    """Return what :func:`spec_by_name` takes: what torch.compile can hand over as a constant."""
+    dynamics: Any = problem.dynamics
+    spike_grad: Any = problem.spike_grad
+    if spike_grad is no_surrogate:
+        return dynamics.key, "", 0, _vectors(problem)
+    return dynamics.key, spike_grad._key, len(spike_grad.parameters), _vectors(problem)
+
+
+def spec_by_name(
+    language: Language,
+    dtype: torch.dtype,
+    dynamics: str,
+    surrogate: str,
+    count: int,
+    vectors: tuple[str, ...],
+) -> Spec:
+    """Return the same as :func:`spec_of`.
+
+    :param count: number of the surrogate's parameters
+    """
+    step = DYNAMICS[dynamics]
+    slope = slope_of(step, SURROGATES[surrogate], count) if surrogate else (None, 0)
+    return _spec_of(language, dtype, step, *slope, vectors)
+
+
+def _vectors(problem: Problem) -> tuple[str, ...]:
+    """Return the names of parameters that have a value for each neuron."""
+    dynamics: Any = problem.dynamics
     named = zip(dynamics.parameters, problem.parameters, strict=True)
-    slope, count = _slope(dynamics, problem.spike_grad)
-    return _spec(
-        dtype="float64" if problem.x.dtype == torch.float64 else "float32",
+    return tuple(name for name, parameter in named if parameter.numel() > 1)
+
+
+@cache
+def _spec_of(
+    language: Language,
+    dtype: torch.dtype,
+    dynamics: Any,
+    slope: Any,
+    count: int,
+    vectors: tuple[str, ...],
+) -> Spec:
+    return Spec(
+        dtype="float64" if dtype == torch.float64 else "float32",
         dynamics=dynamics,
-        vectors=frozenset(name for name, parameter in named if parameter.numel() > 1),
+        vectors=frozenset(vectors),
         slope=slope,
         count=count,
         language=language,
@@ -156,9 +199,6 @@ def _solve_projected(problem: Problem) -> Solution:
     assert problem.projection is not None
     x, step = problem.projection(problem.x)
     return reference.solve(replace(problem, x=x, step=step))
-
-
-_spec = cache(Spec)
 
 
 def _slope(dynamics: Dynamics, spike_grad: Any) -> tuple[Any, int]:
@@ -205,7 +245,8 @@ class Scan:
     static: bool
     only_spikes: bool
     spike_grad: Any
-    recurrent: nn.Module | None
+    padding: tuple[int, ...]
+    """Of a convolution that feeds back."""
     shape: torch.Size
     """Shape of the states, in the order in which they lie in memory."""
     dtype: torch.dtype
@@ -317,36 +358,119 @@ def _kept(
     return kept, initial
 
 
+def run_forward(
+    scan: Scan, plan: _Forward, x: Tensor, tensors: Sequence[Tensor]
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return spikes, traces and last states; and, by name, all that is kept over time."""
+    states, parameters, weights = scan.split(tensors)
+    dtypes = dict.fromkeys(plan.traces, scan.trace_dtype)
+    dtypes |= {name: scan.spec_dtype for name in plan.saves if name in dtypes}
+    dtypes[SPIKES] = scan.dtype
+    traces = {name: memory.empty(scan.over_time, x, dtype) for name, dtype in dtypes.items()}
+    timed = {f"in_{INPUT}": x, **{f"to_{name}": trace for name, trace in traces.items()}}
+    names = scan.spec.dynamics.states
+    kept, initial = _kept(scan, dict(zip(names, states, strict=True)), x)
+    if scan.spec.dynamics.recurrent:
+        traces[names[0]] = traces[SPIKES]
+    if scan.spec.dense:
+        spikes = kept[f"at_{names[0]}"]
+        again = FEEDBACK in plan.saves
+        traces[FEEDBACK] = memory.empty(scan.over_time if again else scan.shape, x)
+        timed[f"in_{FEEDBACK}"] = traces[FEEDBACK]
+    run = scan.run(plan.spec, False, timed, {}, kept, initial, parameters, (), scan.at_once)
+    if scan.spec.dense:
+        product = feedback(weights, scan.padding, scan.shape)
+        for t in range(scan.num_steps):
+            product.forward(spikes, traces[FEEDBACK][t] if again else traces[FEEDBACK])
+            run.take(t, 1)
+    else:
+        run.take(0, scan.num_steps)
+    outs = [traces[SPIKES], *(traces[name].to(scan.trace_dtype) for name in scan.traced)]
+    finals = [kept[f"at_{name}"] for name in names]
+    own = scan.spec.dynamics.recurrent
+    finals = [*finals[:own], *(final.to(scan.trace_dtype) for final in finals[own:])]
+    return [*outs, *finals], traces
+
+
+def run_backward(
+    scan: Scan,
+    plan: _Forward,
+    tensors: tuple[Sequence[Tensor], Sequence[Tensor]],
+    first: dict[str, Tensor],
+    saved: dict[str, Tensor],
+    grads: Sequence[Tensor | None],
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of input, states, parameters and weights.
+
+    :param tensors: parameters and weights
+    :param first: states before the first step
+    :param saved: what the forward pass kept over time
+    :param grads: those of spikes, traces and last states
+    """
+    (parameters, weights), dynamics = tensors, scan.spec.dynamics
+    outputs = (SPIKES, *scan.traced)
+    given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
+    spec = _backward(plan.backward, given=frozenset(given), static=scan.static)
+    body = backward(spec)
+    timed = {f"to_{name}": saved[name] for name in body.news}
+    timed |= {f"gr_{name}": grad for name, grad in given.items()}
+    timed |= {f"in_{name}": saved[name] for name in body.inputs}
+    like = next(each for each in (*saved.values(), *grads) if each is not None)
+    values: tuple[float, ...] = ()
+    if spec.slope == GIVEN:
+        timed["slopes"] = scan.spike_grad.slope(saved[OVERDRIVE])
+    elif spec.slope is not None:
+        values = scan.spike_grad.parameters
+    if INPUT in spec.wanted:
+        shape = scan.shape if spec.static else scan.over_time
+        timed[f"to_{INPUT}"] = (
+            like.new_zeros(shape, dtype=scan.spec_dtype)
+            if spec.static
+            else memory.empty(shape, like, scan.dtype)
+        )
+    if spec.dense:
+        timed[f"to_{FEEDBACK}"] = memory.empty(scan.over_time, like, scan.dtype)
+    names = dynamics.states
+    finals = {
+        n: like.new_zeros(scan.shape, dtype=scan.spec_dtype) if g is None else g
+        for n, g in zip(names, grads[len(outputs) :], strict=True)
+    }
+    kept, initial = _kept(scan, finals, like)
+    timed |= {f"old_{name}": saved[name] for name in body.olds}
+    before = {f"old_{name}": first[name] for name in body.olds}
+    run = scan.run(spec, True, timed, before, kept, initial, parameters, values, scan.at_once)
+    d_weights: list[Tensor | None] = [None for _ in weights]
+    if spec.dense:
+        product = feedback(weights, scan.padding, scan.shape)
+        d_feedback = timed[f"to_{FEEDBACK}"]
+        for t in reversed(range(scan.num_steps)):
+            run.take(t, 1)
+            product.backward(d_feedback[t], kept[f"at_{names[0]}"])
+        if names[0] in saved:
+            earlier = first[names[0]].to(scan.dtype)[None]
+            spikes = torch.cat((earlier, saved[names[0]][:-1]))
+            d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
+    else:
+        run.take(0, scan.num_steps)
+    learnt = dict(zip(spec.learns, run.summed(), strict=True))
+    return (
+        timed.get(f"to_{INPUT}"),
+        *kept.values(),
+        *(learnt.get(name) for name in dynamics.parameters),
+        *d_weights,
+    )
+
+
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scan: Scan, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        states, parameters, weights = scan.split(tensors)
         plan = planned(scan.spec, scan.traced, ctx.needs_input_grad[1:])
-        dtypes = dict.fromkeys(plan.traces, scan.trace_dtype)
-        dtypes |= {name: scan.spec_dtype for name in plan.saves if name in dtypes}
-        dtypes[SPIKES] = scan.dtype
-        traces = {name: memory.empty(scan.over_time, x, dtype) for name, dtype in dtypes.items()}
-        timed = {f"in_{INPUT}": x, **{f"to_{name}": trace for name, trace in traces.items()}}
-        names = scan.spec.dynamics.states
-        kept, initial = _kept(scan, dict(zip(names, states, strict=True)), x)
-        if scan.spec.dynamics.recurrent:
-            traces[names[0]] = traces[SPIKES]
-        if scan.spec.dense:
-            spikes = kept[f"at_{names[0]}"]
-            again = FEEDBACK in plan.saves
-            traces[FEEDBACK] = memory.empty(scan.over_time if again else scan.shape, x)
-            timed[f"in_{FEEDBACK}"] = traces[FEEDBACK]
-        run = scan.run(plan.spec, False, timed, {}, kept, initial, parameters, (), scan.at_once)
-        if scan.spec.dense:
-            product = feedback(scan.recurrent, weights, scan.shape)
-            for t in range(scan.num_steps):
-                product.forward(spikes, traces[FEEDBACK][t] if again else traces[FEEDBACK])
-                run.take(t, 1)
-        else:
-            run.take(0, scan.num_steps)
+        outs, traces = run_forward(scan, plan, x, tensors)
         ctx.scan, ctx.plan = scan, plan
         if any(ctx.needs_input_grad):
+            states, parameters, weights = scan.split(tensors)
+            names = scan.spec.dynamics.states
             # The caller may overwrite a state without a graph, so save a copy.
             first = {
                 name: state if needed else state.clone()
@@ -357,13 +481,10 @@ class _Fused(torch.autograd.Function):
             }
             saved = [x if name == INPUT else traces[name] for name in plan.saves]
             ctx.save_for_backward(*parameters, *first.values(), *saved, *weights)
-        outs = [traces[SPIKES], *(traces[name].to(scan.trace_dtype) for name in scan.traced)]
-        finals = [kept[f"at_{name}"] for name in names]
-        own = scan.spec.dynamics.recurrent
-        finals = [*finals[:own], *(final.to(scan.trace_dtype) for final in finals[own:])]
         if scan.spike_grad is no_surrogate and "factor" not in plan.backward.wanted:
-            ctx.mark_non_differentiable(outs[0], *finals[:own])
-        return *outs, *finals
+            own, count = scan.spec.dynamics.recurrent, 1 + len(scan.traced)
+            ctx.mark_non_differentiable(outs[0], *outs[count : count + own])
+        return tuple(outs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -372,65 +493,13 @@ class _Fused(torch.autograd.Function):
         if torch.is_grad_enabled() or any(is_batched(g) for g in grads if g is not None):
             raise RuntimeError(ONCE)
         tensors = ctx.saved_tensors  # once: a checkpoint gives them no second time
-        dynamics = scan.spec.dynamics
-        a = len(dynamics.parameters)
+        a = len(scan.spec.dynamics.parameters)
         b = a + len(plan.firsts)
         c = b + len(plan.saves)
-        parameters, weights = tensors[:a], tensors[c:]
+        others = tensors[:a], tensors[c:]
         first = dict(zip(plan.firsts, tensors[a:b], strict=True))
         saved = dict(zip(plan.saves, tensors[b:c], strict=True))
-        outputs = (SPIKES, *scan.traced)
-        given = {n: g for n, g in zip(outputs, grads, strict=False) if g is not None}
-        spec = _backward(plan.backward, given=frozenset(given), static=scan.static)
-        body = backward(spec)
-        timed = {f"to_{name}": saved[name] for name in body.news}
-        timed |= {f"gr_{name}": grad for name, grad in given.items()}
-        timed |= {f"in_{name}": saved[name] for name in body.inputs}
-        like = next(each for each in (*saved.values(), *grads) if each is not None)
-        values: tuple[float, ...] = ()
-        if spec.slope == GIVEN:
-            timed["slopes"] = scan.spike_grad.slope(saved[OVERDRIVE])
-        elif spec.slope is not None:
-            values = scan.spike_grad.parameters
-        if INPUT in spec.wanted:
-            shape = scan.shape if spec.static else scan.over_time
-            timed[f"to_{INPUT}"] = (
-                like.new_zeros(shape, dtype=scan.spec_dtype)
-                if spec.static
-                else memory.empty(shape, like, scan.dtype)
-            )
-        if spec.dense:
-            timed[f"to_{FEEDBACK}"] = memory.empty(scan.over_time, like, scan.dtype)
-        names = dynamics.states
-        finals = {
-            n: like.new_zeros(scan.shape, dtype=scan.spec_dtype) if g is None else g
-            for n, g in zip(names, grads[len(outputs) :], strict=True)
-        }
-        kept, initial = _kept(scan, finals, like)
-        timed |= {f"old_{name}": saved[name] for name in body.olds}
-        before = {f"old_{name}": first[name] for name in body.olds}
-        run = scan.run(spec, True, timed, before, kept, initial, parameters, values, scan.at_once)
-        d_weights: list[Tensor | None] = [None for _ in weights]
-        if spec.dense:
-            product = feedback(scan.recurrent, weights, scan.shape)
-            d_feedback = timed[f"to_{FEEDBACK}"]
-            for t in reversed(range(scan.num_steps)):
-                run.take(t, 1)
-                product.backward(d_feedback[t], kept[f"at_{names[0]}"])
-            if names[0] in saved:
-                earlier = first[names[0]].to(scan.dtype)[None]
-                spikes = torch.cat((earlier, saved[names[0]][:-1]))
-                d_weights[:] = product.d_weights(d_feedback, spikes)[: len(weights)]
-        else:
-            run.take(0, scan.num_steps)
-        learnt = dict(zip(spec.learns, run.summed(), strict=True))
-        return (
-            None,
-            timed.get(f"to_{INPUT}"),
-            *kept.values(),
-            *(learnt.get(name) for name in dynamics.parameters),
-            *d_weights,
-        )
+        return None, *run_backward(scan, plan, others, first, saved, grads)
 
 
 @cache

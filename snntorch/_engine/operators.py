@@ -7,7 +7,9 @@ surrogate, goes by the name under which it is registered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any, NamedTuple, get_type_hints
 
 import torch
 from torch import Tensor
@@ -15,38 +17,68 @@ from torch import Tensor
 from ..dynamics import REGISTERED as DYNAMICS
 from ..surrogate import REGISTERED as SURROGATES
 from ..surrogate import SpikeGrad, no_surrogate
-from . import cpu, fused
-from .derive import INPUT, SPIKES
+from . import cpu, cuda, fused
+from .derive import FEEDBACK, INPUT, SPIKES
+from .feedback import padding_of
 from .problem import Problem, Solution
 
 # The backends that run inside the operator.
-RUNS = {cpu.NAME: cpu.Run}
+RUNS: dict[str, Any] = {cpu.NAME: cpu.Run, cuda.NAME: cuda.Run}
+
+Tensors = Sequence[Tensor]
+
+
+class Rule(NamedTuple):
+    """What an operator takes beside tensors, in the order of its arguments."""
+
+    dynamics: str
+    surrogate: str
+    """Empty if spikes carry no gradient."""
+    slope: Sequence[float]
+    """The surrogate's parameters."""
+    padding: Sequence[int]
+    num_steps: int
+    static: bool
+    only_spikes: bool
+    need: Sequence[bool]
+    """Which of input, states, parameters and weights need a gradient."""
+    backend: str
+
+
+_TYPES = {
+    str: "str",
+    bool: "bool",
+    int: "SymInt",
+    Sequence[bool]: "bool[]",
+    Sequence[int]: "int[]",
+    Sequence[float]: "float[]",
+}
+_RULE = ", ".join(f"{_TYPES[kind]} {name}" for name, kind in get_type_hints(Rule).items())
 
 
 def solve(problem: Problem, backend: str) -> Solution:
     """Solve a problem by the operator."""
     dynamics: Any = problem.dynamics
     spike_grad: Any = problem.spike_grad
-    tensors = (problem.x, *problem.states, *problem.parameters)
     graph = torch.is_grad_enabled()
-    need = [graph and tensor.requires_grad for tensor in tensors]
+    need = [graph and tensor.requires_grad for tensor in fused.tensors_of(problem)]
     fires = spike_grad is not no_surrogate
-    outs = torch.ops.snntorch.scan(
-        problem.x,
-        list(problem.states),
-        list(problem.parameters),
+    rule = Rule(
         dynamics.key,
         spike_grad._key if fires else "",
         [float(number) for number in spike_grad.parameters] if fires else [],
+        padding_of(problem.recurrent),
         problem.num_steps,
         problem.static,
         problem.only_spikes,
         need,
         backend,
     )
+    parts = list(problem.states), list(problem.parameters), list(problem.weights)
+    outs = torch.ops.snntorch.scan(problem.x, *parts, *rule)
     count = len(dynamics.states)
     spikes, finals = outs[0], outs[1 : 1 + count]
-    factor = dict(zip(dynamics.parameters, need[1 + count :], strict=True)).get("factor", False)
+    factor = dict(zip(dynamics.parameters, need[1 + count :], strict=False)).get("factor", False)
     if not fires and not factor:  # spikes without a gradient
         spikes = spikes.detach()
         finals = [finals[0].detach(), *finals[1:]] if dynamics.recurrent else finals
@@ -57,241 +89,213 @@ def solve(problem: Problem, backend: str) -> Solution:
     return Solution(spikes, (*first, *traces), tuple(finals))
 
 
-class _Tape:
-    """What an autograd function keeps between its passes."""
+class _Posed:
+    """An operator's arguments as a problem, and what is known of it without running it."""
 
-    def __init__(self, need: Sequence[bool]) -> None:
-        self.needs_input_grad = (False, *need)
-        self.saved_tensors: tuple[Tensor, ...] = ()
+    def __init__(
+        self, rule: Rule, x: Tensor, states: Tensors, parameters: Tensors, weights: Tensors
+    ) -> None:
+        surrogate, dynamics = rule.surrogate, DYNAMICS[rule.dynamics]
+        self.rule, self.run = rule, RUNS[rule.backend]
+        self.problem = Problem(
+            x=x,
+            static=rule.static,
+            num_steps=rule.num_steps,
+            states=tuple(states),
+            step=lambda *_: NotImplemented,
+            only_spikes=rule.only_spikes,
+            dynamics=dynamics,
+            parameters=tuple(parameters),
+            spike_grad=(
+                SpikeGrad(SURROGATES[surrogate], *rule.slope) if surrogate else no_surrogate
+            ),
+            inhibition=False,
+            state_quant=False,
+            recurrent=None,
+            weights=tuple(weights),
+        )
+        own = dynamics.recurrent
+        self.names = dynamics.states
+        self.spec = fused.spec_of(self.problem, self.run.language)
+        self.traced = () if rule.only_spikes else self.names[own:]
+        self.plan = fused.planned(self.spec, self.traced, tuple(rule.need))
+        self.trace_dtype = fused._promoted(x, *states, *parameters)
+        single = getattr(torch, self.spec.dtype)
+        # A trace in half precision is kept in single precision too.
+        apart = rule.only_spikes or self.trace_dtype != single
+        known = (INPUT, SPIKES, *(self.names[:own] if apart else self.names))
+        kept = [name for name in self.plan.saves if name not in known]
+        self.extra = {name: x.dtype if name == FEEDBACK else single for name in kept}
+        """Results that only the backward pass reads, with their types."""
 
-    def save_for_backward(self, *tensors: Tensor) -> None:
-        self.saved_tensors = tensors
-
-    def set_materialize_grads(self, value: bool) -> None: ...
-
-    def mark_non_differentiable(self, *tensors: Tensor) -> None: ...
-
-
-def _posed(
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    dynamics: str,
-    surrogate: str,
-    slope: Sequence[float],
-    num_steps: int,
-    static: bool,
-    only_spikes: bool,
-) -> Problem:
-    return Problem(
-        x=x,
-        static=static,
-        num_steps=num_steps,
-        states=tuple(states),
-        step=lambda *_: NotImplemented,
-        only_spikes=only_spikes,
-        dynamics=DYNAMICS[dynamics],
-        parameters=tuple(parameters),
-        spike_grad=SpikeGrad(SURROGATES[surrogate], *slope) if surrogate else no_surrogate,
-        inhibition=False,
-        state_quant=False,
-        recurrent=None,
-        weights=(),
-    )
-
-
-def _planned(problem: Problem, need: Sequence[bool], backend: str) -> tuple[Any, tuple[str, ...]]:
-    """Return what the forward pass keeps, and the names of results that only the backward pass
-    reads."""
-    spec = fused.spec_of(problem, RUNS[backend].language)
-    states = spec.dynamics.states
-    traced = () if problem.only_spikes else states[spec.dynamics.recurrent :]
-    plan = fused.planned(spec, traced, tuple(need))
-    known = {INPUT, SPIKES, *traced, *states[: spec.dynamics.recurrent]}
-    return plan, tuple(name for name in plan.saves if name not in known)
-
-
-def _dense(x: Tensor, static: bool) -> Tensor:
-    """Return an input whose samples are contiguous, as results are then."""
-    sample = x if static else x[0]
-    return x if sample.is_contiguous() else x.contiguous()
+    def scan(self) -> tuple[fused.Scan, tuple[Tensor, ...]]:
+        """Return how the problem is run, and the tensors for it."""
+        scan, inputs, _ = fused.posed(self.problem, self.run)
+        return replace(scan, padding=tuple(self.rule.padding)), inputs
 
 
 def _scan(
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    dynamics: str,
-    surrogate: str,
-    slope: Sequence[float],
-    num_steps: int,
-    static: bool,
-    only_spikes: bool,
-    need: Sequence[bool],
-    backend: str,
+    x: Tensor, states: Tensors, parameters: Tensors, weights: Tensors, *settings: Any
 ) -> list[Tensor]:
     """Return spikes, last states, traces, and what else the backward pass reads."""
-    rule = (dynamics, surrogate, slope, num_steps, static, only_spikes)
-    problem = _posed(_dense(x, static), states, parameters, *rule)
-    plan, extra = _planned(problem, need, backend)
-    scan, inputs, _ = fused.posed(problem, RUNS[backend])
-    tape, shape = _Tape(need), problem.states[-1].shape
+    rule, shape = Rule(*settings), states[-1].shape
+    order = fused._memory_order(x if rule.static else x[0], shape)
+    if order != sorted(order):  # results are laid out as those of a contiguous input
+        x = x.contiguous()
+    posed = _Posed(rule, x, states, parameters, weights)
+    scan, (x, *others) = posed.scan()
     with torch.no_grad():
-        outs = fused._Fused.forward(tape, scan, *inputs)
-    count = 1 + len(scan.traced)
-    skipped = len(tape.saved_tensors) - len(plan.saves)
-    saved = dict(zip(plan.saves, tape.saved_tensors[skipped:], strict=True))
-    finals = [final.view(shape) for final in outs[count:]]
-    return [outs[0], *finals, *outs[1:count], *(saved[name] for name in extra)]
+        outs, kept = fused.run_forward(scan, posed.plan, x, others)
+    count = 1 + len(posed.traced)
+    return [outs[0], *outs[count:], *outs[1:count], *(kept[name] for name in posed.extra)]
 
 
-def _scan_shapes(x: Tensor, states: Any, parameters: Any, *rest: Any) -> list[Tensor]:
-    *rule, need, backend = rest
-    problem = _posed(x, states, parameters, *rule)
-    _, extra = _planned(problem, need, backend)
-    traced = 0 if problem.only_spikes else len(states) - problem.dynamics.recurrent  # type: ignore
-    shape = states[-1].shape
-    over_time = (problem.num_steps, *shape)
-    finals = [state.new_empty(shape) for state in states]
-    kept = [x.new_empty(over_time) for _ in range(1 + traced + len(extra))]
-    return [kept[0], *finals, *kept[1:]]
+def _scan_shapes(
+    x: Tensor, states: Tensors, parameters: Tensors, weights: Tensors, *settings: Any
+) -> list[Tensor]:
+    rule, shape = Rule(*settings), states[-1].shape
+    posed = _Posed(rule, x, states, parameters, weights)
+    finals = [
+        x.new_empty(shape, dtype=dtype) for dtype in _dtypes(rule, x.dtype, posed.trace_dtype)[1:]
+    ]
+    over_time = [x.dtype, *(posed.trace_dtype for _ in posed.traced), *posed.extra.values()]
+    spikes, *traces = (x.new_empty((rule.num_steps, *shape), dtype=dtype) for dtype in over_time)
+    return [spikes, *finals, *traces]
+
+
+def _dtypes(rule: Rule, dtype: torch.dtype, trace_dtype: torch.dtype) -> list[torch.dtype]:
+    """Return the types of an input and the states, given those of the input and the traces."""
+    step = DYNAMICS[rule.dynamics]
+    spikes = int(step.recurrent)
+    return [dtype] * (1 + spikes) + [trace_dtype] * (len(step.states) - spikes)
+
+
+def _standins(
+    rule: Rule,
+    like: Sequence[Tensor | None],
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    trace_dtype: torch.dtype,
+) -> tuple[Tensor, list[Tensor]]:
+    """Return an input and states of which only the shape and the type matter."""
+    one = next(each for each in like if each is not None).new_empty(())
+    x, *states = (one.to(each).expand(shape) for each in _dtypes(rule, dtype, trace_dtype))
+    return x if rule.static else x.expand(rule.num_steps, *shape), states
 
 
 def _scan_backward(
     grads: Sequence[Tensor | None],
-    saved: Sequence[Tensor],
-    firsts: Sequence[Tensor],
-    parameters: Sequence[Tensor],
+    saved: Tensors,
+    firsts: Tensors,
+    parameters: Tensors,
+    weights: Tensors,
     shape: Sequence[int],
-    dynamics: str,
-    surrogate: str,
-    slope: Sequence[float],
-    num_steps: int,
-    static: bool,
-    only_spikes: bool,
-    need: Sequence[bool],
-    backend: str,
+    dtype: torch.dtype,
+    trace_dtype: torch.dtype,
+    *settings: Any,
 ) -> list[Tensor]:
     """Return the gradients that are asked for.
 
     :param grads: those of spikes, last states and traces
     :param saved: what the forward pass kept over time
     :param firsts: states before the first step
+    :param shape: that of the states
+    :param dtype: that of the input
+    :param trace_dtype: that of the traces
     """
-    like = next(each for each in (*saved, *grads) if each is not None)
-    size = torch.Size(shape)
-    count = len(DYNAMICS[dynamics].states)
-    standins = [like.new_empty(()).expand(size) for _ in range(1 + count)]
-    rule = (dynamics, surrogate, slope, num_steps, static, only_spikes)
-    # Of the input and the states, only the shape and the type matter here.
-    x = standins[0] if static else standins[0].expand(num_steps, *size)
-    problem = _posed(x, standins[1:], parameters, *rule)
-    plan, _ = _planned(problem, need, backend)
-    scan, inputs, _ = fused.posed(problem, RUNS[backend])
-    flat = inputs[1 + count :]
-    tape: Any = _Tape(need)
-    tape.scan, tape.plan = scan, plan
-    kept = [
-        _dense(each, static and name == INPUT) for name, each in zip(plan.saves, saved, strict=True)
-    ]
-    tape.saved_tensors = (*flat, *firsts, *kept)
-    spikes, finals, traces = grads[0], grads[1 : 1 + count], grads[1 + count :][: len(scan.traced)]
+    rule = Rule(*settings)
+    x, states = _standins(rule, (*saved, *grads), shape, dtype, trace_dtype)
+    posed = _Posed(rule, x, states, parameters, weights)
+    scan, inputs = posed.scan()
+    a = 1 + len(states)
+    b = a + len(parameters)
+    spikes, finals, traces = grads[0], grads[1:a], grads[a:][: len(posed.traced)]
     with torch.no_grad():
-        _, d_x, *others = fused._Fused.backward(tape, spikes, *traces, *finals)
+        results = fused.run_backward(
+            scan,
+            posed.plan,
+            (inputs[a:b], weights),
+            dict(zip(posed.plan.firsts, firsts, strict=True)),
+            dict(zip(posed.plan.saves, saved, strict=True)),
+            [spikes, *traces, *finals],
+        )
     depth = max((p.dim() for p in parameters if p.numel() > 1), default=0)
-    results = [d_x, *others[:count]]
-    for parameter, grad in zip(parameters, others[count:], strict=True):
-        if grad is not None and parameter.numel() > 1:  # of the neurons that repeat over a layer
-            grad = grad.reshape(-1, *size[len(size) - depth :]).sum(0).sum_to_size(parameter.shape)
-        results.append(grad)
-    shapes = [x.shape, *[size] * count, *(parameter.shape for parameter in parameters)]
-    dtypes = [like.dtype] * (1 + count) + [parameter.dtype for parameter in parameters]
-    return [
-        like.new_zeros(shape, dtype=dtype) if each is None else each.reshape(shape).to(dtype)
-        for each, shape, dtype, needed in zip(results, shapes, dtypes, need, strict=True)
-        if needed
-    ]
+    repeated = -1, *shape[len(shape) - depth :]
+    found = []
+    for i, of in enumerate((x, *states, *parameters, *weights)):
+        if not rule.need[i]:
+            continue
+        grad = results[i]
+        if grad is None:
+            grad = torch.zeros_like(of, memory_format=torch.contiguous_format)
+        elif a <= i < b:  # of one neuron, or of those that repeat over a layer
+            many = of.numel() > 1
+            grad = grad.reshape(repeated).sum_to_size(of.shape) if many else grad.view(of.shape)
+        found.append(grad.to(of.dtype).contiguous())
+    return found
 
 
 def _scan_backward_shapes(
-    grads: Any, saved: Any, firsts: Any, parameters: Any, shape: Any, *rest: Any
+    grads: Any, saved: Any, firsts: Any, parameters: Any, weights: Any, *others: Any
 ) -> list[Tensor]:
-    dynamics, _, _, num_steps, static, _, need, _ = rest
-    like = next(each for each in (*saved, *grads) if each is not None)
-    results = [like.new_empty(shape if static else (num_steps, *shape))]
-    results += [like.new_empty(shape) for _ in DYNAMICS[dynamics].states]
-    results += [torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters]
-    return [each for each, needed in zip(results, need, strict=True) if needed]
+    *kind, rule = *others[:3], Rule(*others[3:])
+    x, states = _standins(rule, (*saved, *grads), *kind)
+    every = zip((x, *states, *parameters, *weights), rule.need, strict=True)
+    dense = torch.contiguous_format
+    return [torch.empty_like(each, memory_format=dense) for each, needed in every if needed]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.set_materialize_grads(False)
-    x, states, parameters, *settings = inputs
-    *rule, need, backend = settings
-    problem = _posed(x, states, parameters, *rule)
-    plan, extra = _planned(problem, need, backend)
-    names = problem.dynamics.states  # type: ignore[union-attr]
-    traced = () if problem.only_spikes else names[problem.dynamics.recurrent :]  # type: ignore
-    results = dict(zip((*traced, *extra), output[1 + len(names) :], strict=True))
-    results |= {INPUT: x, SPIKES: output[0]}
-    if problem.dynamics.recurrent:  # type: ignore[union-attr]
-        results[names[0]] = output[0]
+    x, states, parameters, weights, *settings = inputs
+    posed = _Posed(Rule(*settings), x, states, parameters, weights)
+    names, plan = posed.names, posed.plan
+    kept = {INPUT: x, SPIKES: output[0]}
+    if posed.problem.dynamics.recurrent:  # type: ignore[union-attr]
+        kept[names[0]] = output[0]
+    kept |= dict(zip((*posed.traced, *posed.extra), output[1 + len(names) :], strict=True))
     # The caller may overwrite a state without a graph, so save a copy.
     firsts = [
         state if needed else state.clone()
-        for name, state, needed in zip(names, states, need[1 : 1 + len(names)], strict=True)
+        for name, state, needed in zip(names, states, posed.rule.need[1:], strict=False)
         if name in plan.firsts
     ]
-    ctx.save_for_backward(*(results[name] for name in plan.saves), *firsts, *parameters)
-    ctx.counts = len(plan.saves), len(firsts)
-    ctx.shape, ctx.settings = states[-1].shape, settings
+    parts = [kept[name] for name in plan.saves], firsts, parameters, weights
+    ctx.save_for_backward(*chain(*parts))
+    ctx.counts = [len(part) for part in parts]
+    ctx.kind = list(states[-1].shape), x.dtype, posed.trace_dtype
+    ctx.settings = settings
 
 
 def _differentiate(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    saves, firsts = ctx.counts
-    tensors = ctx.saved_tensors
-    parameters = list(tensors[saves + firsts :])
-    need = ctx.settings[-2]
-    count = len(DYNAMICS[ctx.settings[0]].states)
-    given = torch.ops.snntorch.scan_backward(
-        list(grads),
-        list(tensors[:saves]),
-        list(tensors[saves : saves + firsts]),
-        parameters,
-        list(ctx.shape),
-        *ctx.settings,
-    )
-    waiting = iter(given)
-    every = [next(waiting) if needed else None for needed in need]
-    return (
-        every[0],
-        every[1 : 1 + count],
-        every[1 + count :],
-        *([] if each == [] else None for each in ctx.settings),
-    )
+    tensors = iter(ctx.saved_tensors)
+    parts = [list(islice(tensors, count)) for count in ctx.counts]
+    given = iter(torch.ops.snntorch.scan_backward(list(grads), *parts, *ctx.kind, *ctx.settings))
+    rule = Rule(*ctx.settings)
+    every = [next(given) if needed else None for needed in rule.need]
+    a = 1 + len(DYNAMICS[rule.dynamics].states)
+    b = a + len(parts[2])
+    others: Any = ([] if each == [] else None for each in ctx.settings)
+    return every[0], every[1:a], every[a:b], every[b:], *others
 
 
 def _refuse(ctx: Any, grads: Any) -> None:
     raise RuntimeError(fused.ONCE)
 
 
-_RULE = (
-    "str dynamics, str surrogate, float[] slope, SymInt num_steps, bool static, bool only_spikes, "
-    "bool[] need, str backend"
-)
-
 if fused.OPERATORS:
     # Not by torch.library.custom_op, which imports the compiler.
     library = torch.library.Library("snntorch", "DEF")
-    library.define(f"scan(Tensor x, Tensor[] states, Tensor[] parameters, {_RULE}) -> Tensor[]")
+    parts = "Tensor[] parameters, Tensor[] weights"
+    library.define(f"scan(Tensor x, Tensor[] states, {parts}, {_RULE}) -> Tensor[]")
     library.impl("scan", _scan, "CompositeExplicitAutograd")
     torch.library.register_fake("snntorch::scan", _scan_shapes, lib=library)
     torch.library.register_autograd(
         "snntorch::scan", _differentiate, setup_context=_keep, lib=library
     )
     library.define(
-        "scan_backward(Tensor?[] grads, Tensor[] saved, Tensor[] firsts, Tensor[] parameters, "
-        f"SymInt[] shape, {_RULE}) -> Tensor[]"
+        f"scan_backward(Tensor?[] grads, Tensor[] saved, Tensor[] firsts, {parts}, "
+        f"SymInt[] shape, ScalarType dtype, ScalarType trace_dtype, {_RULE}) -> Tensor[]"
     )
     library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")
     torch.library.register_fake("snntorch::scan_backward", _scan_backward_shapes, lib=library)
