@@ -124,7 +124,7 @@ def _whole(spec: Spec, back: bool) -> Spec:
 
 def _failure(spec: Spec, device: torch.device) -> str | None:
     """Run both kernels of a step for one neuron; return the error, if there is one."""
-    # In a separate thread, where the tensors of a tracer are not in the way.
+    # In a separate thread, where no tracer makes the tensors fake ones.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_run_once, spec, device).result()
 

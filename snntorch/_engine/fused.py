@@ -112,9 +112,11 @@ def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[in
         order = _memory_order(x if problem.static else x[0], shape)
     depth = max((p.dim() for p in problem.parameters if p.numel() > 1), default=0)
     dtype = getattr(torch, spec.dtype)
+    # Gradients of parameters in half precision are summed in single precision.
+    values = [parameter.to(dtype) for parameter in problem.parameters]
     parameters = [
-        run.laid_out(p, depth, shape, order) if p.numel() > 1 else p.reshape(1)
-        for p in (p.to(dtype) for p in problem.parameters)
+        run.laid_out(value, depth, shape, order) if value.numel() > 1 else value.reshape(1)
+        for value in values
     ]
     lead = [] if problem.static else [0]
     axes = [*lead, *(len(lead) + d for d in order)]

@@ -125,11 +125,13 @@ CASES = {name: lambda static, make=make: pose(make(), static) for name, make in 
 CONV = {"alpha": 0.8, "beta": 0.9, "conv2d_channels": 2, "kernel_size": (2, 3)}
 CASES["conv"] = lambda static: pose(snn.RSynaptic(**CONV), static, (2, 4, 4))
 HALF = {
-    "half": lambda static: pose(snn.RLeaky(0.9, linear_features=5), static, dtype=torch.half),
+    "half": lambda static: pose(
+        snn.RLeaky(torch.rand(5), linear_features=5), static, dtype=torch.half
+    ),
     "mixed": mixed,
 }
 SLOW = {"linear-static-numba", "conv-timed-numba", "conv-static-numba"}
-QUICK = {"linear-timed-triton", "mixed-static-triton"}
+QUICK = {"half-timed-triton", "mixed-static-triton"}
 
 
 def cases():
