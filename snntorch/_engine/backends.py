@@ -9,11 +9,11 @@ from contextvars import ContextVar
 from types import ModuleType
 
 from .._torch import is_compiling
-from . import cpu, cuda, operators, reference
+from . import compiled, cpu, cuda, operators, reference
 from .problem import Problem, Solution
 
-# Each is for one type of device, but the reference, which takes everything.
-BACKENDS: dict[str, ModuleType] = {each.NAME: each for each in (cpu, cuda, reference)}
+# Each is chosen on its types of device. Where it refuses, the reference runs, which takes all.
+BACKENDS: dict[str, ModuleType] = {each.NAME: each for each in (cpu, cuda, compiled, reference)}
 
 _chosen: ContextVar[str | None] = ContextVar("backend", default=None)
 
@@ -55,8 +55,8 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     """
     chosen, reason = explicit(name), None
     device = problem.x.device
-    own = [each for each, backend in BACKENDS.items() if device.type == backend.DEVICE]
-    if not own:
+    own = [each for each, backend in BACKENDS.items() if device.type in backend.DEVICES]
+    if not own and not chosen:
         reason = f"there are no kernels for tensors on {device}"
     for each in [chosen] if chosen else [*own, reference.NAME]:
         refusal = BACKENDS[each].refuses(problem)

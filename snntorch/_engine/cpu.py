@@ -27,7 +27,7 @@ from .numba_source import source
 from .problem import Problem, Solution
 from .writer import NUMBA
 
-NAME, DEVICE = "numba", "cpu"
+NAME, DEVICES = "numba", ("cpu",)
 
 # A run is cut into at most so many parts, of at least so many updates.
 PARTS, TASK = 8, 32_768
@@ -41,7 +41,7 @@ def refuses(problem: Problem) -> str | None:
     if (reason := fused.refuses(problem)) is not None:
         return reason
     x, tensors = problem.x, fused.tensors_of(problem)
-    if any(tensor.device.type != DEVICE for tensor in tensors):
+    if any(tensor.device.type not in DEVICES for tensor in tensors):
         return f"tensors are on {x.device}"
     if x.dtype not in (torch.float32, torch.float64):
         return f"{x.dtype} is not compiled"
@@ -79,7 +79,8 @@ def _unavailable() -> str | None:
         reason = f"Numba cannot be used here ({type(error).__name__}: {error})"
         warnings.warn(
             f"{reason}; whole sequences run on the slower reference backend. Installing a fitting "
-            "numba makes them fast; SNNTORCH_BACKEND=reference silences this warning.",
+            "numba makes them fast; so does SNNTORCH_BACKEND=torch.compile, after some seconds of "
+            "compilation; SNNTORCH_BACKEND=reference silences this warning.",
             stacklevel=2,
         )
         return reason

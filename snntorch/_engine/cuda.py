@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,13 +20,12 @@ from torch import Tensor
 from .._torch import constant, is_compiling
 from ..dynamics import LEAKY
 from . import fused
-from .derive import INPUT, SPIKES
-from .kernels import Spec, arrays, forward
+from .kernels import Spec, arrays, whole
 from .problem import Problem, Solution
 from .triton_source import reads, source, writes
 from .writer import TRITON
 
-NAME, DEVICE = "triton", "cuda"
+NAME, DEVICES = "triton", ("cuda",)
 
 # One warp loads four bytes in each of its threads at once, of several steps ahead.
 WARPS, STAGES = 4, 4
@@ -43,7 +41,7 @@ def refuses(problem: Problem) -> str | None:
     if (reason := fused.refuses(problem)) is not None:
         return reason
     x, tensors = problem.x, fused.tensors_of(problem)
-    if x.device.type != DEVICE and not (x.device.type == "cpu" and interpreted()):
+    if x.device.type not in DEVICES and not (x.device.type == "cpu" and interpreted()):
         return f"tensors are on {x.device}; Triton takes CUDA, or the CPU under TRITON_INTERPRET=1"
     if any(tensor.device != x.device for tensor in tensors):
         return "tensors are on several devices"
@@ -89,7 +87,7 @@ def _underivable(spec: Spec) -> str | None:
     """Return why no kernel can be made from a step, or None if one can."""
     try:
         for back in (False, True):
-            source(_whole(spec, back), back, 1)
+            source(whole(spec, back), back, 1)
     except Exception as error:
         return f"its step cannot be compiled ({error})"
     return None
@@ -113,15 +111,6 @@ def _warn(reason: str, advice: str) -> None:
     )
 
 
-def _whole(spec: Spec, back: bool) -> Spec:
-    """Return a kernel that reads and writes all that it can."""
-    of = spec.dynamics
-    if not back:
-        return replace(spec, stores=frozenset((*of.states, *forward(spec).saved)))
-    wanted = frozenset((INPUT, *of.parameters))
-    return replace(spec, given=frozenset((SPIKES, *of.states[of.recurrent :])), wanted=wanted)
-
-
 def _failure(spec: Spec, device: torch.device) -> str | None:
     """Run both kernels of a step for one neuron; return the error, if there is one."""
     # In a separate thread, where no tracer makes the tensors fake ones.
@@ -133,7 +122,7 @@ def _run_once(spec: Spec, device: torch.device) -> str | None:
     number = torch.zeros(1, dtype=getattr(torch, spec.dtype), device=device)
     try:
         for back in (False, True):
-            tried = _whole(spec, back)
+            tried = whole(spec, back)
             kinds = arrays(tried, back)
             timed = {name: number.clone()[None] for name in (*kinds["timed"], *kinds["before"])}
             before, kept = ({n: number.clone() for n in kinds[kind]} for kind in ("before", "kept"))

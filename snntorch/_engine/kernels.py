@@ -1,7 +1,7 @@
 """What a kernel reads, works out and writes, forward and backward, whatever runs it.
 
-A kernel is a loop over time around a derived step. ``numba_source.py`` and ``triton_source.py``
-write the loops.
+A kernel is a loop over time around a derived step. ``numba_source.py``, ``triton_source.py`` and
+``torch_source.py`` write the loops.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -177,6 +177,15 @@ def _sources() -> str:
     names = ("dynamics.py", "surrogate.py", *engine)
     files = [*map(package.joinpath, names), *sorted(package.glob("_neurons/*.py"))]
     return torch.__version__ + "".join(file.read_text() for file in files)
+
+
+def whole(spec: Spec, back: bool) -> Spec:
+    """Return a kernel that reads and writes all that it can."""
+    of = spec.dynamics
+    if not back:
+        return replace(spec, stores=frozenset((*of.states, *forward(spec).saved)))
+    wanted = frozenset((INPUT, *of.parameters))
+    return replace(spec, given=frozenset((SPIKES, *of.states[of.recurrent :])), wanted=wanted)
 
 
 @cache

@@ -6,7 +6,8 @@ import torch
 
 from .problem import Problem, Solution
 
-NAME, DEVICE = "reference", None
+# It can be used on all devices, and is chosen where the others refuse.
+NAME, DEVICES = "reference", ()
 
 
 def refuses(problem: Problem) -> str | None:

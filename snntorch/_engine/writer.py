@@ -1,4 +1,4 @@
-"""Statements that work out a graph of scalar operations, in Numba's or Triton's language."""
+"""Statements that work out a graph of scalar operations, in the language of a backend."""
 
 from __future__ import annotations
 
@@ -184,6 +184,21 @@ TRITON = Language(
         "round": "rint({0})",
         "trunc": "tl.where({0} < ZERO, tl.ceil({0}), tl.floor({0}))",
     },
+)
+# On tensors of any shape; a kernel defines ``number``, a tensor of one value.
+TORCH = Language(
+    name="torch",
+    number="number({0})",
+    infinity='float("inf")',
+    nan='float("nan")',
+    choice="torch.where({0}, {1}, {2})",
+    negation="-{0}",
+    inversion="~{0}",
+    quotient="{0} / {1}",
+    power="torch.pow({0}, {1})",
+    single="({0}).to(torch.float32).to(F)",
+    function="torch.{name}({0})",
+    own={op: f"torch.{op}({{0}})" for op in ("abs", "ceil", "floor", "round", "trunc")},
 )
 
 SAME = ("detach", "alias", "clone", "view_as", "expand")

@@ -363,7 +363,8 @@ def test_choice_of_backend(monkeypatch):
     monkeypatch.setenv("SNNTORCH_BACKEND", "reference")
     assert backends.choose(stated)[0] == "reference"
     monkeypatch.setenv("SNNTORCH_BACKEND", "cuda")
-    with pytest.raises(ValueError, match="'cuda' must be one of 'numba', 'triton', 'reference'"):
+    names = r"'numba', 'triton', 'torch\.compile', 'reference'"
+    with pytest.raises(ValueError, match=f"'cuda' must be one of {names}"):
         backends.choose(stated)
     half = problem(snn.Leaky(beta=0.9).half(), torch.randn(T, B, 5).half(), T, False, ())
     assert "float16" in cpu.refuses(half)

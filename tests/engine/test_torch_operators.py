@@ -348,8 +348,8 @@ def test_a_kernel_is_tried_while_torch_compile_traces(engine, fails, monkeypatch
 
     monkeypatch.setattr(cuda, "interpreted", lambda: False)
     monkeypatch.setattr(cuda, "_kernel", interpreting)
-    monkeypatch.setattr(cuda, "DEVICE", "cpu")
-    monkeypatch.setattr(cpu, "DEVICE", "another")
+    monkeypatch.setattr(cuda, "DEVICES", ("cpu",))
+    monkeypatch.setattr(cpu, "DEVICES", ())
     cuda._unavailable.cache_clear()
     cuda._uncompilable.cache_clear()
     net, x, recorded = network(), torch.rand(4, 3, 20), EagerAndRecordGraphs()

@@ -259,7 +259,7 @@ SCRIPT = """
         return str(snn.explain(snn.Leaky(0.9), x)).split("scan")[1].split()[0]
 
     def on_the_device_of_triton():
-        cpu.DEVICE, cuda.DEVICE = "another", "cpu"
+        cpu.DEVICES, cuda.DEVICES = ("another",), ("cpu",)
 """
 
 
@@ -310,7 +310,7 @@ def test_without_a_driver_the_reference_runs_and_says_so_once():
 @needs_triton
 def test_a_step_that_the_compiler_fails_on_runs_on_the_reference(monkeypatch):
     monkeypatch.setattr(cuda, "interpreted", lambda: False)
-    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda, "DEVICES", ("cpu",))
     monkeypatch.setattr(cuda, "_unavailable", lambda *_: None)
     monkeypatch.setattr(cuda, "_kernel", mock.Mock(side_effect=RuntimeError("ptxas failed")))
     problem = stated(snn.Leaky(0.9))
@@ -377,7 +377,7 @@ def made(request, monkeypatch):
 
     found, load = [], cuda.load
     monkeypatch.delenv("TRITON_INTERPRET")
-    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda, "DEVICES", ("cpu",))
     monkeypatch.setattr(cuda, "load", lambda text: Compiling(load(text), found))
     monkeypatch.setattr(cuda, "_kernels", {})
     monkeypatch.setattr(cuda, "_unavailable", lambda *_: None)

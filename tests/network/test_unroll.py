@@ -1023,7 +1023,7 @@ def picky(monkeypatch):
         taken.append(problem)
         return backends.reference.solve(problem)
 
-    module = SimpleNamespace(DEVICE="cpu", refuses=refuses, solve=solve)
+    module = SimpleNamespace(DEVICES=("cpu",), refuses=refuses, solve=solve)
     reference = {"reference": backends.reference}
     monkeypatch.setattr(backends, "BACKENDS", {"picky": module, **reference})
     with snn.use_backend(None):
