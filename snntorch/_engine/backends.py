@@ -29,7 +29,8 @@ def check(name: str | None) -> str | None:
 def use_backend(name: str | None) -> Iterator[None]:
     """Use one backend for every sequence inside the ``with`` block.
 
-    :param name: ``"reference"`` or another backend's name; None for the free choice
+    :param name: ``"numba"``, ``"triton"``, ``"torch.compile"`` or ``"reference"``; None for that of
+        the device
     :raises ValueError: an unknown name
     """
     token = _chosen.set(check(name))

@@ -203,8 +203,8 @@ def compile(net: Any = None, *, exact_random: bool = True, backend: str | None =
         out, it returns a decorator
     :param exact_random: whether dropout draws random numbers in the order of the loop; False lets
         it draw those of all steps at once; default True
-    :param backend: backend that runs the neurons, ``"numba"`` or ``"reference"``; default None, the
-        fastest one that supports each neuron
+    :param backend: backend that runs the neurons, ``"numba"``, ``"triton"``, ``"torch.compile"`` or
+        ``"reference"``; default None, that of the device if it supports the neuron
     :returns: for a network, an object that shares all its attributes, with the same class name,
         ``state_dict`` and methods; for a function, a function with the same arguments
     :raises TypeError: ``net`` cannot be called, or is a class

@@ -43,8 +43,8 @@ def unroll(
         None, the input has a time dimension
     :param reset: whether to start from reset neurons; False to continue from the states of the last
         call, or from states set by hand, with their gradient; default True
-    :param backend: backend that runs the neurons, ``"numba"`` or ``"reference"``; default None, the
-        fastest one that supports each neuron
+    :param backend: backend that runs the neurons, ``"numba"``, ``"triton"``, ``"torch.compile"`` or
+        ``"reference"``; default None, that of the device if it supports the neuron
     :returns: what one step returns, in the same structure, with tensors stacked to ``[T, B, ...]``
         and anything else as a list over time
     :raises TypeError: ``x`` is not a tensor, ``num_steps`` is not an integer, or a neuron before
