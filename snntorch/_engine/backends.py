@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from types import ModuleType
+from typing import Any
+
+from torch import Tensor
 
 from .._torch import is_compiling
 from . import compiled, cpu, cuda, operators, reference
+from . import single as single_steps
+from .choice import chosen as _chosen
 from .problem import Problem, Solution
 
 # Each is chosen on its types of device. Where it refuses, the reference runs, which takes all.
 BACKENDS: dict[str, ModuleType] = {each.NAME: each for each in (cpu, cuda, compiled, reference)}
 
-_chosen: ContextVar[str | None] = ContextVar("backend", default=None)
+# Those that take single steps faster than PyTorch's operations do.
+_STEPS: dict[str, Callable[..., Any]] = {cuda.NAME: single_steps.step}
 
 
 def check(name: str | None) -> str | None:
@@ -73,3 +78,12 @@ def solve(problem: Problem, name: str | None = None) -> Solution:
     if is_compiling() and chosen in operators.RUNS:
         return operators.solve(problem, chosen)
     return BACKENDS[chosen].solve(problem)
+
+
+def single(x: Tensor) -> Callable[..., Any] | None:
+    """Return the function that takes a single step on the chosen backend, if it has one."""
+    name = explicit()
+    if name is None:
+        device = x.device.type
+        name = next((each for each, backend in BACKENDS.items() if device == backend.DEVICE), "")
+    return _STEPS.get(name)

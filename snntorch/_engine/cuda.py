@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -232,6 +232,8 @@ def _on(device: torch.device) -> AbstractContextManager[Any]:
     """Make a device the one that kernels run on."""
     if device.type == "cpu":  # the interpreter computes for neurons that are not there too
         return np.errstate(all="ignore")
+    if device.index == torch.cuda.current_device():  # as in most calls
+        return nullcontext()
     return torch.cuda.device(device)
 
 

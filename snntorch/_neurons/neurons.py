@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_count
+from .._engine.choice import single
 from .._torch import autocast_on, found, is_exported, is_recorded, recording, sizes
 from ..dynamics import Dynamics, Model, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
@@ -355,6 +356,21 @@ class SpikingNeuron(Overridable):
 
     def _snn_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
+        if (step := single(x)) is not None and self._snn_is_elementwise():
+            parameters = self._snn_parameters()
+            outs = step(self._snn_dynamics(), x, old, parameters, self.spike_grad)
+            if outs is not None:
+                return outs[0], outs if self._snn_model.recurrent else outs[1:]
+        return self._snn_plain_step(x, old)
+
+    def _snn_is_elementwise(self) -> bool:
+        """Tell whether each neuron takes its step by itself, by rules that kernels may know."""
+        return self._snn_model.inputs == ("x",) and not (
+            self.inhibition or self.state_quant or self._snn_changed_part()
+        )
+
+    def _snn_plain_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
+        """Do the same by PyTorch's operations alone."""
         if self._snn_changed_part():
             return self._snn_overridden_step(x, old)
         return self._snn_advance(x.dtype, self._snn_inputs(x, old), old)
@@ -409,7 +425,7 @@ class SpikingNeuron(Overridable):
             static=static,
             num_steps=num_steps,
             states=states,
-            step=self._snn_step,
+            step=self._snn_plain_step,
             only_spikes=self.init_hidden and not self.output,
             dynamics=self._snn_dynamics() if elementwise else None,
             parameters=self._snn_parameters() if elementwise else (),
