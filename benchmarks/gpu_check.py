@@ -37,6 +37,7 @@ from snntorch._engine import cuda  # noqa: E402
 SECONDS = 8 * 60  # for everything
 COMPILING = 60  # for torch.compile of one loop
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+SINGLE = "single steps"
 BEGIN = time.monotonic()
 
 
@@ -64,7 +65,8 @@ class Case:
 
 
 def cases(quick: bool) -> list[Case]:
-    """Return every model with every reset in every precision; layouts take turns."""
+    """Return every model with every reset in every precision, where layouts take turns; and in
+    float32 by single steps, where a kernel takes them."""
     from models import MODELS
 
     found = []
@@ -74,7 +76,13 @@ def cases(quick: bool) -> list[Case]:
                 if not quick or reset == "zero" or not row.mechanism:
                     found += [(row.id, reset, late, dtype) for dtype in DTYPES]
     layouts = ("dense", "strided", "batch first", "the same at each step")
-    return [Case(*case, layouts[i % len(layouts)]) for i, case in enumerate(found)]
+    elementwise = {row.id for row in MODELS if row.make()._snn_is_elementwise()}
+    # In half precision, single steps round states between them.
+    single = [case for case in found if case[3] == torch.float32 and case[0] in elementwise]
+    return [
+        *(Case(*case, layouts[i % len(layouts)]) for i, case in enumerate(found)),
+        *(Case(*case, SINGLE) for case in single),
+    ]
 
 
 def agreement(case: Case, device: str, steps: int, batch: int) -> tuple[Case, str, bool]:
@@ -98,7 +106,7 @@ def agreement(case: Case, device: str, steps: int, batch: int) -> tuple[Case, st
         x = torch.stack((x, x), -1)[..., 0]
     elif case.layout == "batch first":
         x = x.transpose(0, 1).contiguous().transpose(0, 1)
-    elif case.layout != "dense":
+    elif case.layout == "the same at each step":
         x = x[:1].expand_as(x)
     ours = neuron().to(device)
     for name in ("recurrent", "lstm_cell", "conv"):  # products take one type
@@ -106,7 +114,8 @@ def agreement(case: Case, device: str, steps: int, batch: int) -> tuple[Case, st
             part.to(case.dtype)
     twin = neuron().to(device)
     twin.load_state_dict({name: value.float() for name, value in ours.state_dict().items()})
-    (outs, grads), (want, truth) = _run(ours, x, "triton"), _run(twin, x.float(), "reference")
+    outs, grads = _run(ours, x, "triton", single=case.layout == SINGLE)
+    want, truth = _run(twin, x.float(), "reference")
     eps = torch.finfo(case.dtype).eps
     spikes = (outs[0] != want[0]).double().mean().item()
     values = max(_distance(a, b) for a, b in zip(outs, want, strict=True))
@@ -123,9 +132,18 @@ def agreement(case: Case, device: str, steps: int, batch: int) -> tuple[Case, st
     return case, text, bool(values <= 4 * eps and slopes <= max(1e-5, 4 * eps))
 
 
-def _run(neuron: Any, x: Tensor, backend: str) -> tuple[list[Tensor], list[Tensor]]:
+def _run(
+    neuron: Any, x: Tensor, backend: str, single: bool = False
+) -> tuple[list[Tensor], list[Tensor]]:
     leaf = x.detach().requires_grad_()
-    outs = [*snn.unroll(neuron, leaf, backend=backend)]
+    if single:
+        with snn.use_backend(backend):
+            steps = [neuron(step) for step in leaf]
+        if "_Step" not in type(steps[0][0].grad_fn).__name__:
+            raise RuntimeError("no kernel took the step")
+        outs = [torch.stack(each) for each in zip(*steps, strict=True)]
+    else:
+        outs = [*snn.unroll(neuron, leaf, backend=backend)]
     leaves = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
     # Weights that half precision does not round.
     generator = torch.Generator().manual_seed(0)
@@ -325,6 +343,33 @@ def layer(shape: tuple[int, ...]) -> None:
     print()
 
 
+def single_steps(batch: int, size: int) -> None:
+    """Measure a loop over time that stays in Python, by single steps."""
+    print(f"Linear {size} to {size} and Leaky, batch {batch}, a loop of 100 steps, float32 (TF32)")
+    net = nn.Sequential(nn.Linear(size, size), snn.Leaky(0.9, init_hidden=True)).cuda()
+    x = torch.rand(100, batch, size, device="cuda")
+
+    def run(backend: str) -> list[Tensor]:
+        snn.utils.reset(net)
+        with snn.use_backend(backend):
+            return loop(net, x)
+
+    def act(backend: str) -> Work:
+        def work() -> None:
+            with torch.no_grad():
+                run(backend)
+
+        return work
+
+    def learn(backend: str) -> Work:
+        return lambda: torch.stack(run(backend)).sum().backward()
+
+    for name, make in {"forward": act, "forward and backward": learn}.items():
+        print(f"  {name}")
+        show(times({"one kernel": make("triton"), "operations": make("reference")}, seconds=2))
+    print()
+
+
 def benchmark() -> None:
     """Measure the layer of the Open Neuromorphic benchmark."""
     print("Open Neuromorphic: Linear 16,000 to 16,000 and Leaky, batch 16, T=500, float32 (TF32)")
@@ -427,6 +472,8 @@ def check_speed() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     for shape in ((100, 64, 1024), (1000, 64, 1024), (100, 64, 16384)):
         layer(shape)
+    for batch, size in ((1, 128), (64, 1024), (64, 16384)):
+        single_steps(batch, size)
     benchmark()
     net = dense()
     groups: list[Any] = [(net[0], 1, (784,)), (net[2], 25, (1000,))]

@@ -17,9 +17,8 @@ chosen: ContextVar[str | None] = ContextVar("backend", default=None)
 def single(x: Tensor) -> Callable[..., Any] | None:
     """Return the function that takes a single time step in one kernel, if there is one for this
     input. No step on the CPU has one, but by a name given to ``use_backend``."""
-    # In every step; the engine is not loaded for it.
     if is_compiling() or (x.is_cpu and chosen.get() is None):
         return None
-    from . import backends
+    from . import backends  # which a step on the CPU does not load
 
     return backends.single(x)

@@ -36,8 +36,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def refuses(problem: Problem) -> str | None:
-    """Return why this backend cannot solve a problem, or None if it can."""
+def refuses(problem: Problem, quiet: bool = False) -> str | None:
+    """Return why this backend cannot solve a problem, or None if it can.
+
+    :param quiet: do not warn where Triton or its compiler fails
+    """
     if (reason := fused.refuses(problem)) is not None:
         return reason
     x, tensors = problem.x, fused.tensors_of(problem)
@@ -57,7 +60,7 @@ def refuses(problem: Problem) -> str | None:
         return None
     if is_compiling():
         return _unusable_by_name(x.device, x.dtype, *fused.names_of(problem))
-    return _unusable(x.device, fused.spec_of(problem, TRITON))
+    return _unusable(x.device, fused.spec_of(problem, TRITON), quiet)
 
 
 @constant
@@ -65,21 +68,24 @@ def _unusable_by_name(device: torch.device, dtype: torch.dtype, *names: Any) -> 
     return _unusable(device, fused.spec_by_name(TRITON, dtype, *names))
 
 
-def _unusable(device: torch.device, spec: Spec) -> str | None:
-    if reason := _unavailable(device, interpreted()) or _underivable(spec):
+def _unusable(device: torch.device, spec: Spec, quiet: bool = False) -> str | None:
+    if reason := _unavailable(device, interpreted()):
+        advice = "Installing a fitting triton and driver makes them fast"
+    elif (reason := _underivable(spec)) or interpreted():
         return reason
-    return None if interpreted() else _uncompilable(spec, device)
+    elif reason := _uncompilable(spec, device):
+        advice = "Please report the neuron"
+    if reason and not quiet:
+        _warn(reason, advice)
+    return reason
 
 
 @cache
 def _unavailable(device: torch.device, interpreted: bool) -> str | None:
-    """Try Triton on a small kernel; return why it cannot be used, and warn once."""
+    """Try Triton on a small kernel; return why it cannot be used."""
     spec = Spec("float32", LEAKY.dynamics("none", True), frozenset(), language=TRITON)
-    if error := _failure(spec, device):
-        reason = f"Triton cannot be used here ({error})"
-        _warn(reason, "Installing a fitting triton and driver makes them fast")
-        return reason
-    return None
+    error = _failure(spec, device)
+    return error and f"Triton cannot be used here ({error})"
 
 
 @cache
@@ -95,15 +101,14 @@ def _underivable(spec: Spec) -> str | None:
 
 @cache
 def _uncompilable(spec: Spec, device: torch.device) -> str | None:
-    """Try the kernels of a step; return why the compiler fails, and warn once."""
-    if error := _failure(spec, device):
-        reason = f"Triton fails to compile its step ({error})"
-        _warn(reason, "Please report the neuron")
-        return reason
-    return None
+    """Try the kernels of a step; return why the compiler fails."""
+    error = _failure(spec, device)
+    return error and f"Triton fails to compile its step ({error})"
 
 
+@cache
 def _warn(reason: str, advice: str) -> None:
+    """Warn once."""
     warnings.warn(
         f"{reason}; its sequences run on the slower reference backend. {advice}; "
         "SNNTORCH_BACKEND=reference silences this warning.",

@@ -150,11 +150,17 @@ def check(row):
     want, truth, weights = run(loop, neuron, x)
     outs, grads, _ = run(unroll, neuron, x, weights)
     assert want[0].count_nonzero() > 0
-    if model.rounded:
+    if backend == "triton" and model.rounded:
+        # In units in the last place of the largest value: exponentials differ by one or two, and
+        # the gates of an LSTM, of which the products for all steps are one, by three.
+        units = 3 if "lstm" in model.id else 2
+        for out, true in zip(outs, want, strict=True):
+            assert (out - true).abs().max() <= units * torch.finfo(dtype).eps * true.abs().max()
+    elif model.rounded:
         torch.testing.assert_close(outs, want)
     else:
         assert all(map(torch.equal, outs, want))
-    tolerance = 1e-10 if dtype == torch.float64 else 1e-4
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-5
     least = 0 if dtype == torch.float64 else 5e-6  # the sum of a parameter's gradient may cancel
     for ours, true in zip(grads, truth, strict=True):
         assert (ours - true).norm() <= tolerance * true.norm() + least

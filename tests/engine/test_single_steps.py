@@ -5,11 +5,13 @@ Triton's interpreter runs the kernels.
 
 import copy
 import pickle
+import textwrap
 from importlib.util import find_spec
 
 import pytest
 import torch
 from models import MODELS
+from project import run_python
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -465,6 +467,32 @@ def test_no_kernel_is_taken_unless_it_is_asked_for(monkeypatch, taken):
     with snn.use_backend("triton"):
         neuron(x[0])
     assert not taken
+
+
+def test_a_step_on_the_cpu_does_not_load_the_engine():
+    code = """
+        import sys, torch, snntorch as snn
+        snn.Leaky(0.9)(torch.ones(1))
+        print("snntorch._engine.backends" in sys.modules)
+    """
+    assert run_python(textwrap.dedent(code)).split() == ["False"]
+
+
+def test_without_triton_single_steps_run_as_ever_without_a_warning():
+    code = """
+        import sys, warnings, torch, snntorch as snn
+        from snntorch._engine import cpu, cuda
+        sys.modules["triton"] = None
+        cpu.DEVICE, cuda.DEVICE = "another", "cpu"
+        warnings.simplefilter("error")
+        with snn.use_backend("triton"):
+            print(*snn.Leaky(0.9)(torch.full((1,), 2.0)))
+        warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as caught:
+            snn.unroll(snn.Leaky(0.9), torch.ones(2, 1))
+        print("Triton cannot be used" in str(caught[0].message))
+    """
+    assert run_python(textwrap.dedent(code)).split() == ["tensor([1.])", "tensor([2.])", "True"]
 
 
 def test_few_kinds_of_steps_are_remembered(monkeypatch):
