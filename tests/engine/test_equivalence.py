@@ -160,8 +160,9 @@ def check(row):
         torch.testing.assert_close(outs, want)
     else:
         assert all(map(torch.equal, outs, want))
-    tolerance = 1e-10 if dtype == torch.float64 else 1e-5
-    least = 0 if dtype == torch.float64 else 5e-6  # the sum of a parameter's gradient may cancel
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-5 if backend == "triton" else 1e-4
+    # A gradient summed over all neurons may cancel.
+    least = 5e-6 if backend == "torch.compile" and dtype == torch.float32 else 0
     for ours, true in zip(grads, truth, strict=True):
         assert (ours - true).norm() <= tolerance * true.norm() + least
 
