@@ -85,5 +85,5 @@ def single(x: Tensor) -> Callable[..., Any] | None:
     name = explicit()
     if name is None:
         device = x.device.type
-        name = next((each for each, backend in BACKENDS.items() if device == backend.DEVICE), "")
+        name = next((name for name, each in BACKENDS.items() if device in each.DEVICES), "")
     return _STEPS.get(name)
