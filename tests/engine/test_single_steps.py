@@ -483,7 +483,7 @@ def test_without_triton_single_steps_run_as_ever_without_a_warning():
         import sys, warnings, torch, snntorch as snn
         from snntorch._engine import cpu, cuda
         sys.modules["triton"] = None
-        cpu.DEVICE, cuda.DEVICE = "another", "cpu"
+        cpu.DEVICES, cuda.DEVICES = (), ("cpu",)
         warnings.simplefilter("error")
         with snn.use_backend("triton"):
             print(*snn.Leaky(0.9)(torch.full((1,), 2.0)))
