@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from .._torch import is_compiling
-from . import compiled, cpu, cuda, operators, reference
-from . import single as single_steps
+from ..dynamics import Dynamics
+from . import compiled, cpu, cuda, operators, reference, single
 from .choice import chosen as _chosen
 from .problem import Problem, Solution
 
@@ -20,7 +20,7 @@ from .problem import Problem, Solution
 BACKENDS: dict[str, ModuleType] = {each.NAME: each for each in (cpu, cuda, compiled, reference)}
 
 # Those that take single steps faster than PyTorch's operations do.
-_STEPS: dict[str, Callable[..., Any]] = {cuda.NAME: single_steps.step}
+_STEPS: dict[str, Callable[..., Any]] = {cuda.NAME: single.step}
 
 
 def check(name: str | None) -> str | None:
@@ -80,10 +80,11 @@ def solve(problem: Problem, name: str | None = None) -> Solution:
     return BACKENDS[chosen].solve(problem)
 
 
-def single(x: Tensor) -> Callable[..., Any] | None:
-    """Return the function that takes a single step on the chosen backend, if it has one."""
+def solve_step(dynamics: Dynamics, x: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
+    """Take a single step on the chosen backend, as :func:`.single.step`; None if it takes none."""
     name = explicit()
     if name is None:
         device = x.device.type
         name = next((name for name, each in BACKENDS.items() if device in each.DEVICES), "")
-    return _STEPS.get(name)
+    take = _STEPS.get(name)
+    return None if take is None else take(dynamics, x, *others)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_count
-from .._engine.choice import single
+from .._engine.choice import may_be_fused
 from .._torch import autocast_on, found, is_exported, is_recorded, recording, sizes
 from ..dynamics import Dynamics, Model, with_feedback
 from ..surrogate import SpikeGrad, as_spike_function, heaviside_step, no_surrogate
@@ -351,14 +351,16 @@ class SpikingNeuron(Overridable):
         firing = self._snn_firing_threshold(), self.graded_spikes_factor
         if not self.refractory:
             return *self._snn_model_parameters(), *firing
-        period = torch.as_tensor(float(self.refractory)).to(self.threshold)
+        period = self.threshold.new_full((), float(self.refractory))
         return *self._snn_model_parameters(), *firing, period
 
     def _snn_step(self, x: Tensor, old: States) -> tuple[Tensor, States]:
         """Advance by one time step; return spikes and new states."""
-        if (step := single(x)) is not None and self._snn_is_elementwise():
+        if may_be_fused(x) and self._snn_is_elementwise():
+            from .._engine.backends import solve_step
+
             parameters = self._snn_parameters()
-            outs = step(self._snn_dynamics(), x, old, parameters, self.spike_grad)
+            outs = solve_step(self._snn_dynamics(), x, old, parameters, self.spike_grad)
             if outs is not None:
                 return outs[0], outs if self._snn_model.recurrent else outs[1:]
         return self._snn_plain_step(x, old)

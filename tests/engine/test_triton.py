@@ -315,6 +315,7 @@ def test_a_step_that_the_compiler_fails_on_runs_on_the_reference(monkeypatch):
     monkeypatch.setattr(cuda, "_kernel", mock.Mock(side_effect=RuntimeError("ptxas failed")))
     problem = stated(snn.Leaky(0.9))
     cuda._uncompilable.cache_clear()
+    cuda._warn.cache_clear()
     with pytest.warns(
         UserWarning, match=r"ptxas failed\); its sequences run on the slower"
     ) as said:
