@@ -1,6 +1,7 @@
 """What differs between releases of torch, or has no public name there."""
 
 import inspect
+import threading
 import weakref
 from collections.abc import Callable
 from itertools import chain
@@ -31,7 +32,32 @@ def constant(function: Any) -> Any:
 
 # Bytes of a value; dtype.itemsize is newer than the oldest release that works.
 element_size: Callable[[torch.dtype], int] = torch._utils._element_size
-saved_tensor_hooks: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
+_autograd: Any = torch._C._autograd  # type: ignore[attr-defined]
+_pushed = threading.local()
+
+
+def _push(pack: Any, unpack: Any) -> None:
+    _plain_push(pack, unpack)
+    _pushed.hooks = (*getattr(_pushed, "hooks", ()), (pack, unpack))
+
+
+def _pop() -> None:
+    _plain_pop()
+    _pushed.hooks = getattr(_pushed, "hooks", ())[:-1]
+
+
+def _top(ignore_is_tracing: bool) -> Any:
+    return (getattr(_pushed, "hooks", None) or (None,))[-1]
+
+
+saved_tensor_hooks: Callable[[bool], Any]
+if hasattr(_autograd, "_top_saved_tensors_default_hooks"):
+    saved_tensor_hooks = _autograd._top_saved_tensors_default_hooks
+else:  # before torch 2.6, which tells it only to those who look on
+    _plain_push = _autograd._push_saved_tensors_default_hooks
+    _plain_pop = _autograd._pop_saved_tensors_default_hooks
+    _autograd._push_saved_tensors_default_hooks, saved_tensor_hooks = _push, _top
+    _autograd._pop_saved_tensors_default_hooks = _pop
 _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
 

@@ -120,7 +120,7 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     for node, name in zip(placeholders, called, strict=True):
         node.meta["name"] = name
     (output,) = (node for node in graph.nodes if node.op == "output")
-    flat = list(torch.utils._pytree.tree_leaves(output.args[0], is_leaf=lambda a: a is None))
+    flat = _flat(output.args[0])
     kept = len(flat) - len(outs) - len(names)
     states = dict(zip(dynamics.states, flat[1 : len(outs)], strict=True))
     overdrive, *others = flat[len(outs) : len(outs) + kept]
@@ -129,6 +129,12 @@ def derive(dynamics: Dynamics, slope: Any, count: int) -> Derived:
     _check(flat, len(outs) + kept)
     tried.result()
     return Derived(flat[0], states, saved, overdrive, gradients)
+
+
+def _flat(tree: Any) -> list[Any]:
+    if not isinstance(tree, tuple | list):
+        return [tree]
+    return [leaf for each in tree for leaf in _flat(each)]
 
 
 def _try(dynamics: Dynamics, count: int) -> None:
