@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_module
+from torch.utils import checkpoint
 
 from . import ipu
 
 
-def _never() -> bool:
+def _never(*_: Any) -> bool:
     return False
 
 
@@ -60,6 +61,10 @@ else:  # before torch 2.6, which tells it only to those who look on
     _autograd._pop_saved_tensors_default_hooks = _pop
 _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
+
+
+# Whether PyTorch owns the memory of a storage; unknown before torch 2.1.
+resizable: Callable[[Any], bool] = getattr(torch.UntypedStorage, "resizable", _never)
 
 
 def on_ipu() -> bool:
@@ -120,17 +125,47 @@ def backward_task() -> int:
     return -1 if is_compiling() else torch._C._current_graph_task_id()
 
 
-def checkpoint_frame() -> Any:
-    """Return the non-reentrant activation checkpoint that is running or recomputed, or None."""
-    hooks = saved_tensor_hooks(True)
-    if hooks is None:
-        return None
+class _Frame:
+    """What stands for a checkpoint before torch 2.1."""
+
+
+def _frame_before_2_1(hooks: Any) -> Any:
+    # The cache of recomputed tensors is all that both runs of a checkpoint have in their hooks.
+    for hook in map(inspect.unwrap, hooks):
+        if hook.__qualname__.startswith("_checkpoint_without_reentrant."):
+            cells = dict(zip(hook.__code__.co_freevars, hook.__closure__, strict=True))
+            if "storage" in cells:
+                return vars(cells["storage"].cell_contents).setdefault("frame", _Frame())
+    return None
+
+
+def _frame(hooks: Any) -> Any:
     for cell in getattr(inspect.unwrap(hooks[0]), "__closure__", None) or ():
         content = cell.cell_contents
         content = content() if isinstance(content, weakref.ref) else content
         if type(content).__name__ == "_CheckpointFrame":
             return content
     return None
+
+
+_frame_of = _frame if hasattr(checkpoint, "_CheckpointFrame") else _frame_before_2_1
+
+
+def checkpoint_frame() -> Any:
+    """Return the non-reentrant activation checkpoint that is running or recomputed, or None."""
+    hooks = saved_tensor_hooks(True)
+    return None if hooks is None else _frame_of(hooks)
+
+
+def _level_of_the_stack() -> int:
+    interpreter = torch._C._functorch.peek_interpreter_stack()
+    return 0 if interpreter is None else interpreter.level()
+
+
+# Before torch 2.1 it has another name.
+_current_level: Callable[[], int | None] = getattr(
+    torch._C._functorch, "maybe_current_level", _level_of_the_stack
+)
 
 
 def alive(tensor: Tensor) -> Tensor | None:
@@ -141,7 +176,7 @@ def alive(tensor: Tensor) -> Tensor | None:
         return tensor
     while functorch.maybe_get_level(tensor) == -2:  # dead
         tensor = functorch.unwrap_if_dead(tensor)
-    lives = functorch.maybe_get_level(tensor) <= (functorch.maybe_current_level() or 0)
+    lives = functorch.maybe_get_level(tensor) <= (_current_level() or 0)
     return tensor if lives else None
 
 
@@ -178,10 +213,15 @@ def found(condition: Tensor) -> bool:
         return False
 
 
+# Unknown before torch 2.1.
+_is_batched_by_grad: Callable[[Tensor], bool] = getattr(
+    torch._C._functorch, "is_legacy_batchedtensor", _never
+)
+
+
 def is_batched(tensor: Tensor) -> bool:
     """Tell whether a tensor is batched, by vmap or ``is_grads_batched=True``."""
-    functorch: Any = torch._C._functorch
-    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+    return torch._C._functorch.is_batchedtensor(tensor) or _is_batched_by_grad(tensor)
 
 
 def finite(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from allpairspy import AllPairs
 from models import MODELS
+from releases import gradients_of
 
 import snntorch as snn
 from snntorch import surrogate, utils
@@ -116,7 +117,7 @@ def run(way, neuron, x, weights=None):
     weights = weights or [torch.randn_like(out) for out in (*outs, *states)]
     loss = sum((w * out).sum() for w, out in zip(weights, (*outs, *states), strict=True))
     leaves = [leaf, *neuron.parameters()]
-    grads = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    grads = gradients_of(loss, leaves)
     return [*outs, *states], grads, weights
 
 

@@ -3,7 +3,8 @@
 import copy
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+from releases import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_map
 
 import snntorch as snn
 

@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 from project import ROOT, load_script
-from torch.utils._pytree import tree_leaves, tree_map
+from releases import tree_leaves
+from torch.utils._pytree import tree_map
 from twins import EXACT, assert_same, close, linears, result
 
 import snntorch as snn

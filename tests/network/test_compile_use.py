@@ -29,9 +29,9 @@ from loops import (
     steps,
 )
 from project import ROOT
+from releases import tree_leaves
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 from twins import EXACT, assert_same, call, close, linears, result, states_of
 

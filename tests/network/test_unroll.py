@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from releases import tree_leaves
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 import snntorch as snn
 from snntorch import surrogate, utils

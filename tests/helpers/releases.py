@@ -1,0 +1,23 @@
+"""What old releases of PyTorch lack."""
+
+import pytest
+import torch
+from torch.utils._pytree import tree_flatten
+
+# torch.compile, torch.export and checkpoints that say which they are.
+needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
+
+
+def gradients_of(loss, leaves):
+    """Return gradients, zeros for those on which the loss does not depend."""
+    leaves = list(leaves)
+    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return tuple(
+        torch.zeros_like(leaf) if each is None else each
+        for leaf, each in zip(leaves, grads, strict=True)
+    )
+
+
+def tree_leaves(tree):
+    """Return the leaves of nested containers."""
+    return tree_flatten(tree)[0]
