@@ -63,6 +63,10 @@ _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
 
 
+# Whether snn.compile knows the functions of this release: it was tested since torch 2.4.
+RECORDABLE = hasattr(torch, "get_autocast_dtype")
+
+
 # Whether PyTorch owns the memory of a storage; unknown before torch 2.1.
 resizable: Callable[[Any], bool] = getattr(torch.UntypedStorage, "resizable", _never)
 

@@ -57,6 +57,8 @@ def _unavailable(device: torch.device) -> str | None:
     """Try torch.compile on a small block; return why it cannot be used, and warn once."""
     spec = Spec("float32", LEAKY.dynamics("subtract", True), frozenset(), language=TORCH)
     try:
+        from torch._dynamo import mark_dynamic  # noqa: F401  # since torch 2.1
+
         block = Block(whole(spec, False), False, 2)
         given = block.example(device, 3)
 

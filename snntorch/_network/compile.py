@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.utils._device import DeviceContext
 
 from .._engine import backends
-from .._torch import has_global_hooks, is_sharded, is_traced, recording, saved_tensor_hooks
+from .._torch import (
+    RECORDABLE,
+    has_global_hooks,
+    is_sharded,
+    is_traced,
+    recording,
+    saved_tensor_hooks,
+)
 from .context import BASES
 from .lazy import Lazy, in_use, settled, value_of
 from .plan import Plan
@@ -31,6 +38,8 @@ Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 def _refused(args: Sequence[Any] = ()) -> str | None:
     """Return why nothing can be recorded here, or None."""
+    if not RECORDABLE:
+        return "recording needs PyTorch 2.4"
     if is_traced() or any(isinstance(each, torch.fx.Proxy) for each in args):
         return "something else traces it"
     if any(isinstance(each, nn.Module) and _gathers(each) for each in args):

@@ -136,7 +136,7 @@ def interpreted(monkeypatch):
 def check(row):
     model, rule, parameters, layout, static, backend, dtype, slope = row
     if backend == "triton":
-        pytest.importorskip("triton")
+        pytest.importorskip("triton", "3")
     neuron = build(model, rule, parameters, dtype, slope)
     x = lay_out(model.input(*([] if static else [T]), B, dtype=dtype), layout)
 

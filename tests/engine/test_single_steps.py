@@ -6,13 +6,12 @@ Triton's interpreter runs the kernels.
 import copy
 import pickle
 import textwrap
-from importlib.util import find_spec
 
 import pytest
 import torch
 from models import MODELS
 from project import run_python
-from releases import gradients_of
+from releases import gradients_of, needs_triton
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -22,7 +21,7 @@ from snntorch._engine import single
 
 T, B = 5, 3
 BY_ID = {model.id: model for model in MODELS}
-pytestmark = pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+pytestmark = needs_triton
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def forgotten():
 def engine(request, monkeypatch):
     """Return each backend that runs inside the operator, Triton in its interpreter."""
     if request.param is cuda:
-        pytest.importorskip("triton")
+        pytest.importorskip("triton", "3")
         monkeypatch.setenv("TRITON_INTERPRET", "1")
     return request.param
 

@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 import textwrap
-from importlib.util import find_spec
 from unittest import mock
 
 import pytest
 import torch
 from models import MODELS
 from project import ROOT, run_python
-from releases import gradients_of
+from releases import TRITON, gradients_of, needs_triton
 from torch import nn
 
 import snntorch as snn
@@ -25,8 +24,7 @@ from snntorch.testing import check_neuron
 T, B = 6, 3
 HALF = [torch.float16, torch.bfloat16]
 BY_ID = {model.id: model for model in MODELS}
-needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
-if find_spec("triton"):  # loaded under its interpreter, it could not compile
+if TRITON:  # loaded under its interpreter, it could not compile
     import triton  # noqa: F401
 
 

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from loops import CASES, ONCE, B, N, Net, T, firing, hidden, hidden_states, lif, plain, steps
+from releases import needs_2_4
 from torch import nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_map_only
@@ -15,6 +16,8 @@ from twins import EXACT, assert_same, close, left_on, result, states_of
 
 import snntorch as snn
 from snntorch import surrogate
+
+pytestmark = needs_2_4
 
 
 @pytest.mark.parametrize("gradients", [True, False], ids=["gradients", "none"])

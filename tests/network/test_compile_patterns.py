@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 from project import ROOT, load_script
-from releases import tree_leaves
+from releases import needs_2_4, tree_leaves
 from torch.utils._pytree import tree_map
 from twins import EXACT, assert_same, close, linears, result
 
 import snntorch as snn
+
+pytestmark = needs_2_4
 
 patterns = load_script(ROOT / "benchmarks" / "patterns.py")
 SHARED = ROOT.parent / "shared" / "patterns"

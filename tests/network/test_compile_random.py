@@ -5,10 +5,13 @@ from functools import partial
 import fuzz
 import pytest
 import torch
+from releases import needs_2_4
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from snntorch import utils
+
+pytestmark = needs_2_4
 
 
 def check(seeds, ways=None):

@@ -881,6 +881,8 @@ PEAK = """
 import sys
 sys.path.insert(0, "benchmarks")
 import torch, loops, memory
+
+pytestmark = needs_2_4
 torch.set_num_threads(1)
 name, way, time = sys.argv[1:]
 loops.training(name, way, 10)()

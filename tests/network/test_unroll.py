@@ -15,7 +15,7 @@ from releases import tree_leaves
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import snntorch as snn
 from snntorch import surrogate, utils
@@ -38,7 +38,8 @@ def loop(net, x, num_steps=None, *, reset=True):
     if reset:
         utils.reset(net)
     steps = [net(x_t) for x_t in (x if num_steps is None else [x] * num_steps)]
-    return tree_map(lambda *parts: torch.stack(parts), *steps)
+    parts = zip(*map(tree_leaves, steps), strict=True)
+    return tree_unflatten(list(map(torch.stack, parts)), tree_flatten(steps[0])[1])
 
 
 def states_of(net):
