@@ -33,7 +33,7 @@ def constant(function: Any) -> Any:
 
 # Bytes of a value; dtype.itemsize is newer than the oldest release that works.
 element_size: Callable[[torch.dtype], int] = torch._utils._element_size
-_autograd: Any = torch._C._autograd  # type: ignore[attr-defined]
+_autograd: Any = torch._C._autograd
 _pushed = threading.local()
 
 
