@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_module
 from torch.utils import checkpoint
@@ -17,6 +17,7 @@ from . import ipu
 
 
 def _never(*_: Any) -> bool:
+    """Tell that what this release of torch does not have is off."""
     return False
 
 
@@ -63,12 +64,18 @@ _modes: Callable[[], int] = torch._C._len_torch_function_stack
 _mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
 
 
-# Whether snn.compile knows the functions of this release: it was tested since torch 2.4.
+# Whether snn.compile may record: its tests pass since torch 2.4. Before torch 2.1 it could not even
+# tell the memory of NumPy, which others write into.
 RECORDABLE = hasattr(torch, "get_autocast_dtype")
 
 
-# Whether PyTorch owns the memory of a storage; unknown before torch 2.1.
-resizable: Callable[[Any], bool] = getattr(torch.UntypedStorage, "resizable", _never)
+_INTERPRETS_MODULES = "graph" in inspect.signature(fx.Interpreter).parameters
+
+
+def interpreted(module: Any) -> Any:
+    """Return a module with a graph as one that ``fx.Interpreter`` takes."""
+    # Before torch 2.1 it takes nothing but a GraphModule.
+    return module if _INTERPRETS_MODULES else fx.GraphModule(module, module.graph)
 
 
 def on_ipu() -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._torch import element_size, resizable
+from .._torch import element_size
 
 # Below, the C library recycles by itself; above, it returns each block to the system.
 LEAST = 1 << 20
@@ -78,7 +78,7 @@ def keep_pages() -> None:
 def shares_numpy(tensor: Tensor) -> bool:
     """Tell whether NumPy may write into a tensor, of which PyTorch would not know."""
     storage = tensor.untyped_storage()
-    return not (resizable(storage) or storage.data_ptr() in _used or tensor.is_shared())
+    return not (storage.resizable() or storage.data_ptr() in _used or tensor.is_shared())
 
 
 def _give(block: Tensor) -> None:

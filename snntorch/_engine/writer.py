@@ -215,6 +215,11 @@ def name_of(node: torch.fx.Node) -> str:
 
 
 def _type(node: torch.fx.Node) -> torch.dtype:
+    if node.op == "get_attr":
+        raise Unsupported(
+            "kernels do not have a tensor from outside the step; make it a number, or a "
+            "parameter of the neuron"
+        )
     return node.meta["val"].dtype
 
 
@@ -274,12 +279,7 @@ class Writer:
                 return "ZERO"
             self.read.add(name)
             return name
-        if node.op == "get_attr":
-            raise Unsupported(
-                "kernels do not have a tensor from outside the step; make it a number, or a "
-                "parameter of the neuron"
-            )
-        op, args, kind = name_of(node), node.args, _type(node)
+        kind, op, args = _type(node), name_of(node), node.args
         if node.meta["val"].dim():
             raise Unsupported(f"kernels do not have {op} of shape {tuple(node.meta['val'].shape)}")
         if op in SAME:

@@ -220,7 +220,7 @@ def compile(net: Any = None, *, exact_random: bool = True, backend: str | None =
     :raises ValueError: an unknown backend
 
     A call that does not profit, such as one of a single time step, runs as it is from the third
-    time on.
+    time on; before PyTorch 2.4 every call does.
     """
     backends.check(backend)
     if net is None:

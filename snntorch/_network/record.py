@@ -528,10 +528,14 @@ class Recorder(TorchFunctionMode):
         if not training or mean is None:
             kind = "step" if training and name == "batch_norm" else "call"
             return self.record(func, args, kwargs, kind)
-        variance = kwargs.get("running_var", args[2] if len(args) > 2 else None)
+        variance: Any = kwargs.get("running_var", args[2] if len(args) > 2 else None)
         for each in (mean, variance):
             if each.__class__ is Lazy:
                 raise _Unknown("updates statistics that were computed")
+            if id(each) not in self.leaves:
+                self.leaf(each)
+            if id(each) in self.copies:
+                raise _Unknown("updates statistics in memory that NumPy may change")
         mine = [self.written.pop(id(each), None) for each in (mean, variance)]
         out = self.record(func, args, kwargs, "effect")
         site = out._node.site

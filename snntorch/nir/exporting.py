@@ -22,7 +22,7 @@ from .._network.unroll import Unroll
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.states import Stateful
-from .._torch import class_of
+from .._torch import class_of, interpreted
 from . import metadata, recurrence
 from .checks import VANISHING, overridden, refusal, run
 from .common import KEY, Shape, array, check_dt, check_map
@@ -182,7 +182,7 @@ class _Builder(fx.Interpreter):
     def __init__(
         self, traced: _Step, lead: int, dt: float, unit_r: bool, own: dict[Any, Any]
     ) -> None:
-        super().__init__(traced, garbage_collect_values=False)
+        super().__init__(interpreted(traced), garbage_collect_values=False)
         self.extra_traceback = False  # errors name layers, not the trace's operations
         self.lead, self.dt, self.unit_r, self.own = lead, dt, unit_r, own
         self.mapped: dict[str, nn.Module] = {}  # the layers that a user converts, by their node

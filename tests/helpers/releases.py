@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
-# torch.compile, torch.export and checkpoints that say which they are.
-needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 # What snn.compile runs layer by layer; before, it runs plainly.
 needs_2_4 = pytest.mark.skipif(not hasattr(torch, "get_autocast_dtype"), reason="needs PyTorch 2.4")
 # Interpreted, Triton 3 computes as it does on a GPU.

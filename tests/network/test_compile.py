@@ -5,6 +5,7 @@ import inspect
 import traceback
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from loops import CASES, ONCE, B, N, Net, T, firing, hidden, hidden_states, lif, plain, steps
@@ -175,6 +176,21 @@ def test_memory_shared_with_numpy():
         return torch.stack(out)
 
     assert_same(Net(loop).double(), firing(B, N), gradients=False)
+
+
+def test_statistics_in_memory_of_numpy():
+    def loop(net, x):
+        return torch.stack([net.norm(x_t) for x_t in x])
+
+    net, x = Net(loop, norm=lambda: nn.BatchNorm1d(N)).double(), firing(T, B, N)
+    found = []
+    for run in (net, snn.compile(net)):
+        net.norm.running_mean = torch.from_numpy(np.zeros(N))
+        net.norm.running_var = torch.from_numpy(np.ones(N))
+        run(x)
+        found.append((net.norm.running_mean.clone(), net.norm.running_var.clone()))
+    torch.testing.assert_close(found[1], found[0])
+    assert found[0][0].all()
 
 
 def test_a_buffer_filled_step_by_step():
