@@ -532,7 +532,7 @@ class Recorder(TorchFunctionMode):
         for each in (mean, variance):
             if each.__class__ is Lazy:
                 raise _Unknown("updates statistics that were computed")
-            if id(each) not in self.leaves:
+            if isinstance(each, Tensor) and id(each) not in self.leaves:
                 self.leaf(each)
             if id(each) in self.copies:
                 raise _Unknown("updates statistics in memory that NumPy may change")

@@ -289,7 +289,9 @@ class _Builder(fx.Interpreter):
     def _caller(self, node: fx.Node) -> str:
         """Return the path of the module whose forward runs an operation."""
         stack = node.meta.get("nn_module_stack") or {"": ("", "")}
-        return list(stack.values())[-1][0].removeprefix("net").strip(".") or "the network"
+        path, entry = list(stack.items())[-1]
+        path = entry[0] if isinstance(entry, tuple) else path  # before torch 2.1
+        return path.removeprefix("net").strip(".") or "the network"
 
     def _reshape(self, node: fx.Node, value: Tensor, where: str) -> Sources:
         given = self.env[_arguments_of(node)[0]]

@@ -616,6 +616,7 @@ def test_parameters_of_the_wrong_length_are_an_error(parameter, mechanism):
     [(False, 1), (True, 2)],
     ids=["explicit", "hidden"],
 )
+@pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 def test_compiling_does_not_start_again_for_every_batch_size(init_hidden, programs):
     torch._dynamo.reset()
     counter = CompileCounter()

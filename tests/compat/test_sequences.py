@@ -140,6 +140,7 @@ def test_leaky_parallel_is_traceable():
         assert torch.equal(loaded(each), layer(each)) and layer(each).sum() > 0
 
 
+@pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_leaky_parallel_compiles_as_one_graph():
     layer, x = make(snn.LeakyParallel, 2, 3, beta=0.9, threshold=0.3), current(6, 2, 2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from models import MODELS
 from project import run_python
-from releases import gradients_of
+from releases import gradients_of, needs_2_1
 from torch import nn
 from torch._dynamo.utils import counters
 from torch.utils.checkpoint import checkpoint
@@ -20,6 +20,7 @@ from snntorch import surrogate
 from snntorch._engine import backends, compiled, cpu
 from snntorch.testing import check_neuron
 
+pytestmark = needs_2_1
 BY_ID = {model.id: model for model in MODELS}
 B = 3
 

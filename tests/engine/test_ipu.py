@@ -23,6 +23,7 @@ import torch
 from matplotlib import pyplot as plt
 from models import MODELS
 from project import ROOT, TESTS
+from releases import half
 from torch import nn
 
 import snntorch as snn
@@ -205,7 +206,7 @@ def spikes_and_slope(spike_grad, u):
 
 
 @pytest.mark.parametrize("name", SURROGATES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, half])
 def test_both_forms_of_a_surrogate_agree_to_the_bit(name, dtype):
     u = torch.cat((torch.linspace(-3, 3, 61), torch.tensor([6e4, -6e4, 0.0, -0.0]))).to(dtype)
     torch.manual_seed(1)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from releases import needs_triton
 from torch import nn
 
 import snntorch as snn
@@ -167,11 +168,10 @@ def test_what_is_refused_is_named(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["numba", "triton"])
+@pytest.mark.parametrize("backend", ["numba", pytest.param("triton", marks=needs_triton)])
 def test_all_operations_compiled(backend, monkeypatch):
     """In one kernel, on ordinary numbers and others; and the gradients."""
     if backend == "triton":
-        pytest.importorskip("triton")
         monkeypatch.setenv("TRITON_INTERPRET", "1")
     names = [f"state{i}" for i in range(len(OPERATIONS))]
 

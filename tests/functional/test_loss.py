@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from project import TESTS
+from releases import needs_2_1
 
 import snntorch.functional as SF
 
@@ -372,7 +373,7 @@ def test_per_sample_losses_under_vmap(loss_type):
     close(mapped(outputs, targets), each.reshape(5, -1).mean(1))
 
 
-@pytest.mark.skipif(not hasattr(torch, "compiler"), reason="torch.compiler is newer")
+@needs_2_1
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("loss_type", [SF.ce_rate_loss, SF.mse_membrane_loss, *TEMPORAL])
 def test_compiles_as_one_graph(loss_type):

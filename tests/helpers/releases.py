@@ -9,9 +9,25 @@ from torch.utils._pytree import tree_flatten
 
 # What snn.compile runs layer by layer; before, it runs plainly.
 needs_2_4 = pytest.mark.skipif(not hasattr(torch, "get_autocast_dtype"), reason="needs PyTorch 2.4")
+needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 # Interpreted, Triton 3 computes as it does on a GPU.
 TRITON = bool(find_spec("triton")) and int(version("triton").split(".")[0]) >= 3
 needs_triton = pytest.mark.skipif(not TRITON, reason="needs Triton 3")
+
+
+def _clamps_half():
+    try:
+        torch.zeros(1, dtype=torch.float16).clamp(0, 1)
+    except RuntimeError:
+        return False
+    return True
+
+
+CLAMPS_HALF = _clamps_half()
+half = pytest.param(
+    torch.float16,
+    marks=pytest.mark.skipif(not CLAMPS_HALF, reason="PyTorch 2.0 cannot clamp float16 on the CPU"),
+)
 
 
 def gradients_of(loss, leaves):

@@ -531,6 +531,15 @@ def test_functional_call_and_transforms(x):
     torch.testing.assert_close(found[1], found[0], **EXACTLY)
 
 
+def test_before_pytorch_2_4(x, monkeypatch):
+    net, compiled = twins()
+    monkeypatch.setattr("snntorch._network.compile.RECORDABLE", False)
+    assert linears(compiled, x) == 2 * T
+    torch.testing.assert_close(compiled(x), net(x), rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match=r"nothing can be recorded here: .* PyTorch 2\.4"):
+        snn.explain(compiled, x)
+
+
 @JIT
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_jit_trace(x):

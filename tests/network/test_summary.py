@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from project import ROOT, python_blocks
+from releases import needs_2_1
 from torch import nn
 
 import snntorch as snn
@@ -278,6 +279,7 @@ def test_hooks_and_states_are_put_back_after_an_error():
     assert not any(module._forward_hooks for module in net.modules())
 
 
+@needs_2_1  # for weight_norm
 def test_shared_parameters_count_once_and_parametrized_layers_count():
     tied = nn.Linear(4, 4, bias=False)
     tied.weight = (first := nn.Linear(4, 4)).weight

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from releases import needs_2_1
 from torch import nn
 from torch.func import functional_call, grad, jacrev, jvp, vmap
 from torch.nn.utils import parametrize
@@ -32,6 +33,9 @@ def exported(net, x):
     return torch.export.export(net, (x,)).module()
 
 
+recorders = pytest.mark.parametrize("record", [traced, pytest.param(exported, marks=needs_2_1)])
+
+
 class Loop(nn.Module):
     """A loop over time that resets its neuron first."""
 
@@ -45,7 +49,7 @@ class Loop(nn.Module):
 
 
 @tracer_warnings
-@pytest.mark.parametrize("record", [traced, exported])
+@recorders
 def test_a_recorded_graph_that_forgets_warns(model, record):
     neuron, x = model.make(init_hidden=True).eval(), model.input(3)
     with pytest.warns(UserWarning, match=rf"{model.cls}: the recorded graph has no memory"):
@@ -53,7 +57,7 @@ def test_a_recorded_graph_that_forgets_warns(model, record):
 
 
 @tracer_warnings
-@pytest.mark.parametrize("record", [traced, exported])
+@recorders
 @pytest.mark.parametrize("make", [Loop, snn.Unroll])
 def test_a_recorded_sequence_forgets_nothing(model, record, make):
     net, x = make(model.make(init_hidden=True).eval()), model.input(3, 2)
@@ -65,7 +69,7 @@ def test_a_recorded_sequence_forgets_nothing(model, record, make):
 
 
 @tracer_warnings
-@pytest.mark.parametrize("record", [traced, exported])
+@recorders
 def test_a_recorded_step_with_explicit_states_forgets_nothing(record):
     lif, x = snn.Leaky(0.9), torch.rand(3, 4)
     given = (x, torch.rand(3, 4))

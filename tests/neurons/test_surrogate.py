@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from releases import half
 from slopes import SLOPES
 
 import snntorch as snn
@@ -65,7 +66,7 @@ def test_slope_is_its_formula(name, parameters):
 
 
 @every
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, half])
 def test_fires_strictly_above_zero(name, parameters, dtype):
     u = torch.tensor([-torch.inf, -1, -1e-7, -0.0, 0.0, 1e-7, 1, torch.inf, torch.nan])
     u = u.to(dtype).requires_grad_()
@@ -75,7 +76,7 @@ def test_fires_strictly_above_zero(name, parameters, dtype):
 
 
 @every
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, half])
 def test_gradient_is_finite_everywhere(name, parameters, dtype):
     u = torch.tensor([-6e4, -1e3, -1, 0, 1, 1e3, 6e4]).to(dtype)
     grad = gradient(getattr(surrogate, name)(*parameters), u)

@@ -13,7 +13,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "helpers")]  # where this is the workers' script
@@ -23,6 +22,7 @@ from project import ROOT, load_script  # noqa: E402
 import snntorch as snn  # noqa: E402
 
 try:
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
     from torch.distributed.fsdp import fully_shard
 except ImportError:  # before torch 2.6
     pytest.skip("this torch has no fully_shard", allow_module_level=True)
