@@ -137,7 +137,7 @@ def backward_task() -> int:
 
 
 class _Frame:
-    """What stands for a checkpoint before torch 2.1."""
+    """Represents a checkpoint before torch 2.1."""
 
 
 def _frame_before_2_1(hooks: Any) -> Any:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .._torch import is_compiling
@@ -52,6 +53,11 @@ def explicit(name: str | None = None) -> str | None:
     return check(name) or chosen or check(os.environ.get("SNNTORCH_BACKEND") or None)
 
 
+def _of(device: torch.device) -> list[str]:
+    """Return the names of the backends that are chosen on a device."""
+    return [name for name, each in BACKENDS.items() if device.type in each.DEVICES]
+
+
 def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     """Return the name of the backend for a problem, and why a preferred one cannot take it.
 
@@ -61,7 +67,7 @@ def choose(problem: Problem, name: str | None = None) -> tuple[str, str | None]:
     """
     chosen, reason = explicit(name), None
     device = problem.x.device
-    own = [each for each, backend in BACKENDS.items() if device.type in backend.DEVICES]
+    own = _of(device)
     if not own and not chosen:
         reason = f"there are no kernels for tensors on {device}"
     for each in [chosen] if chosen else [*own, reference.NAME]:
@@ -84,7 +90,6 @@ def solve_step(dynamics: Dynamics, x: Tensor, *others: Any) -> tuple[Tensor, ...
     """Take a single step on the chosen backend, as :func:`.single.step`; None if it takes none."""
     name = explicit()
     if name is None:
-        device = x.device.type
-        name = next((name for name, each in BACKENDS.items() if device in each.DEVICES), "")
+        name = next(iter(_of(x.device)), "")
     take = _STEPS.get(name)
     return None if take is None else take(dynamics, x, *others)

@@ -14,10 +14,9 @@ from .._torch import is_compiling
 from ..dynamics import LEAKY
 from . import fused
 from .derive import INPUT
-from .kernels import Spec, whole
+from .kernels import Spec, Task, whole, writes
 from .problem import Problem, Solution
 from .torch_source import arguments, source
-from .triton_source import writes
 from .writer import TORCH
 
 # Where it is chosen by itself. By its name it can be chosen on every device.
@@ -32,24 +31,13 @@ LARGE = 20_001
 
 def refuses(problem: Problem) -> str | None:
     """Return why this backend cannot solve a problem, or None if it can."""
-    if (reason := fused.refuses(problem)) is not None:
+    if (reason := fused.refuses(problem) or fused.refuses_mixed(problem)) is not None:
         return reason
-    x, tensors = problem.x, fused.tensors_of(problem)
-    if any(tensor.device != x.device for tensor in tensors):
-        return "tensors are on several devices"
-    half = x.dtype in (torch.float16, torch.bfloat16)
-    if not half and x.dtype not in (torch.float32, torch.float64):
-        return f"{x.dtype} is not compiled"
-    taken = (x.dtype, torch.float32) if half else (x.dtype,)
-    if any(t.dtype not in taken for t in tensors if t.dim()):
-        return "parameters or states have another dtype than the input"
-    if any(weight.dtype != x.dtype for weight in problem.weights):
-        return "weights have another dtype than the input"
     if problem.dynamics is None:
         return None
     if is_compiling():
         return "torch.compile traces it step by step on this device"
-    return _unavailable(x.device) or _underivable(fused.spec_of(problem, TORCH))
+    return _unavailable(problem.x.device) or _underivable(fused.spec_of(problem, TORCH))
 
 
 @cache
@@ -74,12 +62,8 @@ def _unavailable(device: torch.device) -> str | None:
             raise RuntimeError("its results are wrong")
     except Exception as error:
         reason = f"torch.compile cannot be used here ({_text(error)})"
-        warnings.warn(
-            f"{reason}; its sequences run on the slower reference backend. Installing what it "
-            "needs, such as a C++ compiler, makes them faster; SNNTORCH_BACKEND=reference silences "
-            "this warning.",
-            stacklevel=2,
-        )
+        advice = "Installing what it needs, such as a C++ compiler, makes them faster"
+        fused.warn(reason, advice)
         return reason
     return None
 
@@ -108,17 +92,7 @@ def solve(problem: Problem) -> Solution:
 
 
 class Run:
-    """Blocks with their tensors, ready to take time steps.
-
-    :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
-        which stands for all
-    :param before: states before the first step
-    :param kept: states, written after the last step
-    :param initial: what they are before :meth:`take`, or the same tensors
-    :param parameters: those of the neurons, as :meth:`laid_out`
-    :param slope: parameters of the surrogate
-    :param at_once: how many steps will be taken at once
-    """
+    """Blocks with their tensors, ready to take time steps."""
 
     language = TORCH
 
@@ -127,18 +101,8 @@ class Run:
         """Return the values of a parameter for all neurons, side by side."""
         return parameter.expand(shape).permute(order).reshape(-1)
 
-    def __init__(
-        self,
-        spec: Spec,
-        backward: bool,
-        timed: dict[str, Tensor],
-        before: dict[str, Tensor],
-        kept: dict[str, Tensor],
-        initial: dict[str, Tensor],
-        parameters: Sequence[Tensor],
-        slope: tuple[float, ...],
-        at_once: int,
-    ) -> None:
+    def __init__(self, task: Task) -> None:
+        spec, backward, timed, before, kept, initial, parameters, slope, _ = task
         self.spec, self.backward, self.timed, self.before = spec, backward, timed, before
         self.kept, self.initial = kept, initial
         like = next(iter(kept.values()))
@@ -179,7 +143,7 @@ class Run:
         self.values |= zip(block.kept, outs[len(block.writes) :], strict=True)
 
     def _at(self, name: str, span: slice) -> Tensor:
-        """Return some steps of what is given over time, or of one step that stands for all."""
+        """Return some steps of what is given over time, or of the one step given for all."""
         tensor = self.timed[name]
         return tensor[span] if tensor.dim() > len(self.shape) else tensor
 

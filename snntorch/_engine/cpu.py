@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -22,7 +22,7 @@ from .._torch import constant
 from ..dynamics import LEAKY, Dynamics
 from ..dynamics import REGISTERED as DYNAMICS
 from . import fused, store
-from .kernels import Spec, arrays
+from .kernels import Spec, Task, arrays
 from .numba_source import source
 from .problem import Problem, Solution
 from .writer import NUMBA
@@ -106,17 +106,7 @@ def _row(shape: torch.Size, depth: int) -> torch.Size:
 
 
 class Run:
-    """A kernel with its arrays, ready to take time steps.
-
-    :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
-        which stands for all
-    :param before: states before the first step, flat
-    :param kept: states, written at each step
-    :param initial: what they are before :meth:`take`, or the same tensors
-    :param parameters: those of the neurons, as :meth:`laid_out`
-    :param slope: parameters of the surrogate
-    :param at_once: how many steps will be taken at once
-    """
+    """A kernel with its arrays, ready to take time steps."""
 
     language = NUMBA
 
@@ -134,18 +124,8 @@ class Run:
             return parameter.expand(_row(shape, depth)).reshape(-1)
         return parameter.expand(shape).permute(order).reshape(-1)
 
-    def __init__(
-        self,
-        spec: Spec,
-        backward: bool,
-        timed: dict[str, Tensor],
-        before: dict[str, Tensor],
-        kept: dict[str, Tensor],
-        initial: dict[str, Tensor],
-        parameters: Sequence[Tensor],
-        slope: tuple[float, ...],
-        at_once: int,
-    ) -> None:
+    def __init__(self, task: Task) -> None:
+        spec, backward, timed, before, kept, initial, parameters, slope, at_once = task
         self.kernel = _kernel(spec, backward)
         kinds = arrays(spec, backward)
         size = next(iter(kept.values())).numel()

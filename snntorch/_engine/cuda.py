@@ -6,8 +6,7 @@ import hashlib
 import linecache
 import os
 import threading
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -20,9 +19,9 @@ from torch import Tensor
 from .._torch import constant, is_compiling
 from ..dynamics import LEAKY
 from . import fused
-from .kernels import Spec, arrays, whole
+from .kernels import Spec, Task, arrays, reads, whole, writes
 from .problem import Problem, Solution
-from .triton_source import reads, source, writes
+from .triton_source import source
 from .writer import TRITON
 
 NAME, DEVICES = "triton", ("cuda",)
@@ -43,19 +42,11 @@ def refuses(problem: Problem, quiet: bool = False) -> str | None:
     """
     if (reason := fused.refuses(problem)) is not None:
         return reason
-    x, tensors = problem.x, fused.tensors_of(problem)
+    x = problem.x
     if x.device.type not in DEVICES and not (x.device.type == "cpu" and interpreted()):
         return f"tensors are on {x.device}; Triton takes CUDA, or the CPU under TRITON_INTERPRET=1"
-    if any(tensor.device != x.device for tensor in tensors):
-        return "tensors are on several devices"
-    half = x.dtype in (torch.float16, torch.bfloat16)
-    if not half and x.dtype not in (torch.float32, torch.float64):
-        return f"{x.dtype} is not compiled"
-    taken = (x.dtype, torch.float32) if half else (x.dtype,)
-    if any(t.dtype not in taken for t in tensors if t.dim()):
-        return "parameters or states have another dtype than the input"
-    if any(weight.dtype != x.dtype for weight in problem.weights):
-        return "weights have another dtype than the input"
+    if (reason := fused.refuses_mixed(problem)) is not None:
+        return reason
     if problem.dynamics is None:
         return None
     if is_compiling():
@@ -76,7 +67,7 @@ def _unusable(device: torch.device, spec: Spec, quiet: bool = False) -> str | No
     elif reason := _uncompilable(spec, device):
         advice = "Please report the neuron"
     if reason and not quiet:
-        _warn(reason, advice)
+        fused.warn(reason, advice)
     return reason
 
 
@@ -106,16 +97,6 @@ def _uncompilable(spec: Spec, device: torch.device) -> str | None:
     return error and f"Triton fails to compile its step ({error})"
 
 
-@cache
-def _warn(reason: str, advice: str) -> None:
-    """Warn once."""
-    warnings.warn(
-        f"{reason}; its sequences run on the slower reference backend. {advice}; "
-        "SNNTORCH_BACKEND=reference silences this warning.",
-        stacklevel=2,
-    )
-
-
 def _failure(spec: Spec, device: torch.device) -> str | None:
     """Run both kernels of a step for one neuron; return the error, if there is one."""
     # In a separate thread, where no tracer makes the tensors fake ones.
@@ -133,7 +114,8 @@ def _run_once(spec: Spec, device: torch.device) -> str | None:
             before, kept = ({n: number.clone() for n in kinds[kind]} for kind in ("before", "kept"))
             parameters = [number] * len(spec.dynamics.parameters)
             slope = (1.0,) * spec.count if back else ()
-            Run(tried, back, timed, before, kept, kept, parameters, slope, 1).take(0, 1)
+            task = Task(tried, back, timed, before, kept, kept, parameters, slope, 1)
+            Run(task).take(0, 1)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -145,17 +127,7 @@ def solve(problem: Problem) -> Solution:
 
 
 class Run:
-    """A kernel with its arrays, ready to take time steps.
-
-    :param timed: tensors ``[T, ...]`` by the names of :func:`~.kernels.arrays`, or of one step,
-        which stands for all
-    :param before: states before the first step
-    :param kept: states, written after the last step
-    :param initial: what they are before :meth:`take`, or the same tensors
-    :param parameters: those of the neurons, as :meth:`laid_out`
-    :param slope: parameters of the surrogate
-    :param at_once: how many steps will be taken at once
-    """
+    """A kernel with its arrays, ready to take time steps."""
 
     language = TRITON
 
@@ -164,18 +136,8 @@ class Run:
         """Return a parameter that has a value for each neuron, without copying it."""
         return parameter.expand(shape).permute(order)
 
-    def __init__(
-        self,
-        spec: Spec,
-        backward: bool,
-        timed: dict[str, Tensor],
-        before: dict[str, Tensor],
-        kept: dict[str, Tensor],
-        initial: dict[str, Tensor],
-        parameters: Sequence[Tensor],
-        slope: tuple[float, ...],
-        at_once: int,
-    ) -> None:
+    def __init__(self, task: Task) -> None:
+        spec, backward, timed, before, kept, initial, parameters, slope, _ = task
         (timed_in, others), (timed_out, results) = reads(spec, backward), writes(spec, backward)
         like = next(iter(kept.values()))
         shape = like.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,7 +21,7 @@ from . import memory, reference
 from .derive import FEEDBACK, GIVEN, INPUT, SPIKES, derive
 from .feedback import feedback, padding_of
 from .feedback import refuses as refuses_feedback
-from .kernels import OVERDRIVE, Spec, backward
+from .kernels import OVERDRIVE, Spec, Task, backward
 from .problem import Problem, Solution
 from .writer import Language
 
@@ -63,6 +64,33 @@ def refuses(problem: Problem) -> str | None:
         if not _has_slope(spike_grad._key):
             return "the surrogate has no slope that is a function of the membrane alone"
     return None
+
+
+def refuses_mixed(problem: Problem) -> str | None:
+    """Return why tensors are not of one device and type, or None if they are; beside half precision
+    there may be single precision."""
+    x, tensors = problem.x, tensors_of(problem)
+    if any(tensor.device != x.device for tensor in tensors):
+        return "tensors are on several devices"
+    half = x.dtype in (torch.float16, torch.bfloat16)
+    if not half and x.dtype not in (torch.float32, torch.float64):
+        return f"{x.dtype} is not compiled"
+    taken = (x.dtype, torch.float32) if half else (x.dtype,)
+    if any(t.dtype not in taken for t in tensors if t.dim()):
+        return "parameters or states have another dtype than the input"
+    if any(weight.dtype != x.dtype for weight in problem.weights):
+        return "weights have another dtype than the input"
+    return None
+
+
+@cache
+def warn(reason: str, advice: str) -> None:
+    """Warn once that sequences run on the reference backend."""
+    warnings.warn(
+        f"{reason}; its sequences run on the slower reference backend. {advice}; "
+        "SNNTORCH_BACKEND=reference silences this warning.",
+        stacklevel=2,
+    )
 
 
 OPERATORS = hasattr(torch.library, "register_autograd")  # since torch 2.4
@@ -379,7 +407,7 @@ def run_forward(
         again = FEEDBACK in plan.saves
         traces[FEEDBACK] = memory.empty(scan.over_time if again else scan.shape, x)
         timed[f"in_{FEEDBACK}"] = traces[FEEDBACK]
-    run = scan.run(plan.spec, False, timed, {}, kept, initial, parameters, (), scan.at_once)
+    run = scan.run(Task(plan.spec, False, timed, {}, kept, initial, parameters, (), scan.at_once))
     if scan.spec.dense:
         product = feedback(weights, scan.padding, scan.shape)
         for t in range(scan.num_steps):
@@ -440,7 +468,7 @@ def run_backward(
     kept, initial = _kept(scan, finals, like)
     timed |= {f"old_{name}": saved[name] for name in body.olds}
     before = {f"old_{name}": first[name] for name in body.olds}
-    run = scan.run(spec, True, timed, before, kept, initial, parameters, values, scan.at_once)
+    run = scan.run(Task(spec, True, timed, before, kept, initial, parameters, values, scan.at_once))
     d_weights: list[Tensor | None] = [None for _ in weights]
     if spec.dense:
         product = feedback(weights, scan.padding, scan.shape)

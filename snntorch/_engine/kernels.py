@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor
 
 from .. import dynamics, surrogate
 from ..dynamics import Dynamics
@@ -213,3 +214,42 @@ def arrays(spec: Spec, back: bool) -> dict[str, tuple[str, ...]]:
     before = tuple(f"old_{s}" for s in body.olds)
     sums = tuple(f"sum_{p}" for p in spec.learns)
     return {"timed": tuple(timed), "before": before, "kept": at, "sums": sums}
+
+
+def reads(spec: Spec, back: bool) -> tuple[list[str], list[str]]:
+    """Return the names of arrays that are read: over time, and before the loop."""
+    kinds = arrays(spec, back)
+    written = {f"to_{i}" for i in spec.dynamics.inputs} if back else set()
+    over_time = [a for a in kinds["timed"] if a not in written and (back or a.startswith("in_"))]
+    firsts = [f"first_{a}" for a in (*kinds["before"], *kinds["kept"])]
+    vectors = [f"p_{p}" for p in spec.dynamics.parameters if p in spec.vectors]
+    return [*over_time, *kinds["before"]], [*firsts, *vectors]
+
+
+def writes(spec: Spec, back: bool) -> tuple[list[str], list[str]]:
+    """Return the names of arrays that are written: over time, and after the loop."""
+    kinds, (over_time, _) = arrays(spec, back), reads(spec, back)
+    summed = [f"to_{INPUT}"] if back and spec.static and INPUT in spec.wanted else []
+    timed = [a for a in kinds["timed"] if a not in over_time and a not in summed]
+    return timed, [*kinds["kept"], *kinds["sums"], *summed]
+
+
+class Task(NamedTuple):
+    """What a backend's ``Run`` makes ready to take time steps: a kernel and its arrays."""
+
+    spec: Spec
+    backward: bool
+    timed: dict[str, Tensor]
+    """Tensors ``[T, ...]`` by the names of :func:`arrays`, or of one step, which is that of all."""
+    before: dict[str, Tensor]
+    """States before the first step."""
+    kept: dict[str, Tensor]
+    """States, written after the last step or at each."""
+    initial: dict[str, Tensor]
+    """What they are before the steps are taken, or the same tensors."""
+    parameters: Sequence[Tensor]
+    """Those of the neurons, as ``Run.laid_out``."""
+    slope: tuple[float, ...]
+    """Parameters of the surrogate."""
+    at_once: int
+    """How many steps will be taken at once."""

@@ -24,9 +24,8 @@ from ..dynamics import Dynamics
 from ..surrogate import SpikeGrad, heaviside_step, no_surrogate
 from . import cuda, fused
 from .derive import GIVEN, INPUT, SPIKES
-from .kernels import Backward, Spec, backward
+from .kernels import Backward, Spec, backward, reads, writes
 from .problem import Problem, States
-from .triton_source import reads, writes
 from .writer import TRITON
 
 # How many kinds of steps are remembered, such as those of other batch sizes.
@@ -214,7 +213,7 @@ class _Plan:
         results += [f"result_sum_{n}" for n in spec.learns]
         slope = [f"q{i}" for i in range(spec.count)]
         places = _places(read, [f"to_{n}" for n in self.stores], grads, results, slope)
-        # There is no step before; where one would be read, the state is.
+        # A single step has none before it: the state is read instead.
         places |= {f"first_old_{n}": places[f"old_{n}"] for n in of.states}
         return _Call(spec, True, places, given, self.dense)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from .derive import GIVEN, INPUT, SPIKES
-from .kernels import Spec, backward, forward
-from .triton_source import reads, writes
+from .kernels import Spec, backward, forward, reads, writes
 
 _TEMPLATE = """import torch
 
@@ -77,7 +76,7 @@ def source(spec: Spec, back: bool, steps: int) -> str:
     """Return the text of the module that holds a block, ``scan``.
 
     It returns lists of rows over time, and what is written once, in the order of
-    :func:`~.triton_source.writes`.
+    :func:`~.kernels.writes`.
     """
     timed, others = arguments(spec, back)
     rows, kept = writes(spec, back)

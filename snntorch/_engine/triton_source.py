@@ -10,7 +10,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from .derive import GIVEN, INPUT, SPIKES
-from .kernels import Spec, arrays, backward, forward
+from .kernels import Spec, backward, forward, reads, writes
 
 _TEMPLATE = """import triton
 import triton.language as tl
@@ -65,24 +65,6 @@ def _functions(dtype: str, interpreted: bool) -> dict[str, str]:
         "tanh(x)": f"tl.where(x < 0.0, -1.0 * ({less}), {less}).to(F)",
         "power(x, y: tl.constexpr)": f"({power}).to(F)",
     }
-
-
-def reads(spec: Spec, back: bool) -> tuple[list[str], list[str]]:
-    """Return the names of arrays that are read: over time, and before the loop."""
-    kinds = arrays(spec, back)
-    written = {f"to_{i}" for i in spec.dynamics.inputs} if back else set()
-    over_time = [a for a in kinds["timed"] if a not in written and (back or a.startswith("in_"))]
-    firsts = [f"first_{a}" for a in (*kinds["before"], *kinds["kept"])]
-    vectors = [f"p_{p}" for p in spec.dynamics.parameters if p in spec.vectors]
-    return [*over_time, *kinds["before"]], [*firsts, *vectors]
-
-
-def writes(spec: Spec, back: bool) -> tuple[list[str], list[str]]:
-    """Return the names of arrays that are written: over time, and after the loop."""
-    kinds, (over_time, _) = arrays(spec, back), reads(spec, back)
-    summed = [f"to_{INPUT}"] if back and spec.static and INPUT in spec.wanted else []
-    timed = [a for a in kinds["timed"] if a not in over_time and a not in summed]
-    return timed, [*kinds["kept"], *kinds["sums"], *summed]
 
 
 def _load(array: str, time: str = "") -> str:

@@ -98,13 +98,13 @@ def _counts(things: list[Any]) -> list[int]:
 
 
 def in_use(node: Node) -> bool:
-    """Tell whether somebody else holds an output."""
+    """Tell whether an output is in use elsewhere."""
     return bool(node.handles) and max(_counts(node.handles)) > _ALONE
 
 
 def note_used(nodes: Sequence[Node]) -> None:
-    """Note which outputs of some nodes somebody else holds, and keep the lazy tensors of the others
-    for other nodes."""
+    """Note which outputs of some nodes are in use elsewhere; keep the other lazy tensors for other
+    nodes."""
     every = [lazy for node in nodes for lazy in node.handles]
     for node in nodes:
         node.alive = 0

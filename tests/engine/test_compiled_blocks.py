@@ -10,7 +10,8 @@ import pytest
 import torch
 from models import MODELS
 from project import run_python
-from releases import gradients_of, needs_2_1
+from releases import needs_2_1
+from sequences import Adaptive, run
 from torch import nn
 from torch._dynamo.utils import counters
 from torch.utils.checkpoint import checkpoint
@@ -27,19 +28,6 @@ B = 3
 
 def stated(neuron, x):
     return neuron._snn_pose(x, len(x), False)
-
-
-def run(neuron, x, backend, **kwargs):
-    """Return outputs and last states, and the gradients of their sum, each with a random sign."""
-    leaf = x.detach().requires_grad_()
-    outs = snn.unroll(neuron, leaf, backend=backend, **kwargs)
-    outs = outs if isinstance(outs, tuple) else (outs,)
-    outs = (*outs, *(neuron._snn_newest(state) for state in neuron.states))
-    leaves = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
-    torch.manual_seed(3)
-    loss = sum((torch.randn(out.shape).sign() * out.float()).sum() for out in outs)
-    grads = gradients_of(loss, leaves)
-    return outs, grads
 
 
 def compare(neuron, x, rounded=False):
@@ -125,20 +113,6 @@ def test_half_precision_is_that_of_a_float32_run(uncompiled, dtype):
 
 @pytest.mark.slow
 def test_a_users_neuron(uncompiled):
-    class Adaptive(snn.Neuron):
-        states = ("mem", "slow")
-
-        def __init__(self, beta=0.8, **options):
-            super().__init__(**options)
-            self.parameter("beta", beta, learn=True)
-            self.parameter("gain", torch.linspace(0.1, 0.3, 5), learn=True)
-
-        @staticmethod
-        def step(x, mem, slow, beta, gain, threshold, spike, fired):
-            mem = beta * mem + x + 0.1 * x.tanh() - fired(mem - threshold) * threshold
-            slow = 0.9 * slow + gain * mem.clamp(-0.5, 1.2) ** 4
-            return spike(mem - threshold - slow), mem, slow
-
     given = {"backends": ["torch.compile"], "skip": ["derivatives"]}
     for options in (lambda: {}, lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)}):
 

@@ -12,6 +12,7 @@ import torch
 from models import MODELS
 from project import run_python
 from releases import gradients_of, needs_triton
+from sequences import learnable
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -42,11 +43,6 @@ def taken(monkeypatch):
 
         monkeypatch.setattr(single._Plan, name, counted)
     return passes
-
-
-def learnable(row, **options):
-    flags = {f"learn_{name}": True for name in (*row.vectors, "threshold") if name != "V"}
-    return row.make(**flags, **options)
 
 
 def loop(neuron, x, states=()):

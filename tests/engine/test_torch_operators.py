@@ -8,12 +8,11 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice, product
 
 import pytest
 import torch
-from releases import gradients_of
+from releases import TRITON, gradients_of
 from torch import nn
 
 import snntorch as snn
@@ -29,7 +28,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.testing import CompileCounterWithBackend, EagerAndRecordGraphs
 from torch.utils._pytree import tree_map_only
 
-if find_spec("triton"):  # loaded under its interpreter, it could not compile
+if TRITON:  # loaded under its interpreter, it could not compile
     import triton  # noqa: F401
 
 # Of torch.compile itself.

@@ -13,12 +13,13 @@ import pytest
 import torch
 from models import MODELS
 from project import ROOT, run_python
-from releases import TRITON, gradients_of, needs_triton
+from releases import TRITON, needs_triton
+from sequences import Adaptive, learnable, run
 from torch import nn
 
 import snntorch as snn
 from snntorch import surrogate
-from snntorch._engine import backends, cuda
+from snntorch._engine import backends, cuda, fused
 from snntorch.testing import check_neuron
 
 T, B = 6, 3
@@ -31,40 +32,6 @@ if TRITON:  # loaded under its interpreter, it could not compile
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-
-
-def run(neuron, x, backend="triton", **kwargs):
-    """Return outputs and last states, and the gradients of their sum, each with a random sign."""
-    leaf = x.detach().requires_grad_()
-    outs = snn.unroll(neuron, leaf, backend=backend, **kwargs)
-    outs = outs if isinstance(outs, tuple) else (outs,)
-    outs = (*outs, *(neuron._snn_newest(state) for state in neuron.states))
-    leaves = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
-    torch.manual_seed(3)
-    loss = sum((torch.randn(out.shape).sign() * out.float()).sum() for out in outs)
-    return outs, gradients_of(loss, leaves)
-
-
-def learnable(row, **options):
-    flags = {f"learn_{name}": True for name in (*row.vectors, "threshold") if name != "V"}
-    return row.make(**flags, **options)
-
-
-class Adaptive(snn.Neuron):
-    """A user's neuron, as in the documentation. Nothing in it, or in the library, is for Triton."""
-
-    states = ("mem", "slow")
-
-    def __init__(self, beta=0.8, **options):
-        super().__init__(**options)
-        self.parameter("beta", beta, learn=True)
-        self.parameter("gain", torch.linspace(0.1, 0.3, 5), learn=True)
-
-    @staticmethod
-    def step(x, mem, slow, beta, gain, threshold, spike, fired):
-        mem = beta * mem + x + 0.1 * x.tanh() - fired(mem - threshold) * threshold
-        slow = 0.9 * slow + gain * mem.clamp(-0.5, 1.2) ** 4
-        return spike(mem - threshold - slow), mem, slow
 
 
 # In the interpreter --------------------------------------------------------------------------
@@ -106,7 +73,7 @@ def test_half_precision_is_that_of_a_float32_run(row, dtype):
         if isinstance(layer := getattr(neuron, name, None), nn.Module):
             layer.to(dtype)
     twin.load_state_dict({name: value.float() for name, value in neuron.state_dict().items()})
-    (outs, grads), (want, truth) = run(neuron, x), run(twin, x.float(), "reference")
+    (outs, grads), (want, truth) = run(neuron, x, "triton"), run(twin, x.float(), "reference")
     assert want[0].any() and all(out.dtype == dtype for out in outs)
     eps = torch.finfo(dtype).eps
     if row.rounded:  # a product in half precision may make other spikes
@@ -163,7 +130,7 @@ def test_inputs_are_read_where_they_are(layout, vector):
             taken.extend(a for a in self.arguments if isinstance(a, torch.Tensor))
 
     with mock.patch.object(cuda, "Run", Run):
-        outs, grads = run(neuron, view)
+        outs, grads = run(neuron, view, "triton")
     want, truth = run(neuron, view, "reference")
     assert all(map(torch.equal, outs, want)) and want[0].any()
     for grad, true in zip(grads, truth, strict=True):
@@ -179,7 +146,7 @@ def test_what_is_summed_is_the_same_from_run_to_run_and_for_other_blocks(monkeyp
     x, results = 0.3 + torch.randn(T, 4, 300), []
     for warps in (4, 4, 2):
         monkeypatch.setattr(cuda, "WARPS", warps)
-        outs, grads = run(neuron, x)
+        outs, grads = run(neuron, x, "triton")
         results.append([*outs, *grads])
     for other in results[1:]:
         assert all(map(torch.equal, results[0], other))
@@ -314,7 +281,7 @@ def test_a_step_that_the_compiler_fails_on_runs_on_the_reference(monkeypatch):
     monkeypatch.setattr(cuda, "_kernel", mock.Mock(side_effect=RuntimeError("ptxas failed")))
     problem = stated(snn.Leaky(0.9))
     cuda._uncompilable.cache_clear()
-    cuda._warn.cache_clear()
+    fused.warn.cache_clear()
     with pytest.warns(
         UserWarning, match=r"ptxas failed\); its sequences run on the slower"
     ) as said:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
+from snntorch._torch import RECORDABLE
+
 # What snn.compile runs layer by layer; before, it runs plainly.
-needs_2_4 = pytest.mark.skipif(not hasattr(torch, "get_autocast_dtype"), reason="needs PyTorch 2.4")
+needs_2_4 = pytest.mark.skipif(not RECORDABLE, reason="needs PyTorch 2.4")
 needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 # Interpreted, Triton 3 computes as it does on a GPU.
 TRITON = bool(find_spec("triton")) and int(version("triton").split(".")[0]) >= 3
