@@ -60,8 +60,8 @@ else:  # before torch 2.6, which tells it only to those who look on
     _plain_pop = _autograd._pop_saved_tensors_default_hooks
     _autograd._push_saved_tensors_default_hooks, saved_tensor_hooks = _push, _top
     _autograd._pop_saved_tensors_default_hooks = _pop
-_modes: Callable[[], int] = torch._C._len_torch_function_stack
-_mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
+modes: Callable[[], int] = torch._C._len_torch_function_stack
+mode_at: Callable[[int], Any] = torch._C._get_function_stack_at
 
 
 # Whether snn.compile may record: its tests pass since torch 2.4. Before torch 2.1 it could not even
@@ -103,10 +103,10 @@ def recording() -> Any:
     """Return the mode that records the operations of this thread for snn.compile, or None."""
     if is_compiling():
         return None
-    place = _modes()
+    place = modes()
     while place:
         place -= 1
-        mode = _mode_at(place)
+        mode = mode_at(place)
         if hasattr(mode, "neuron"):
             return mode
     return None

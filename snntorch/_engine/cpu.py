@@ -8,9 +8,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -54,7 +54,7 @@ def refuses(problem: Problem) -> str | None:
 
 @constant
 def _unusable(dynamics: str) -> str | None:
-    return _unavailable() or _underivable(DYNAMICS[dynamics])
+    return unavailable() or _underivable(DYNAMICS[dynamics])
 
 
 @cache
@@ -68,7 +68,7 @@ def _underivable(dynamics: Dynamics) -> str | None:
 
 
 @cache
-def _unavailable() -> str | None:
+def unavailable() -> str | None:
     """Try Numba on a small kernel; return why it cannot be used, and warn once."""
     try:
         spec = Spec("float32", LEAKY.dynamics("none", True), frozenset())
@@ -149,16 +149,7 @@ class Run:
 
     def take(self, begin: int, steps: int) -> None:
         """Take the steps from ``begin`` on, forward or backward."""
-        calls = [(*arrays, begin, steps, *part) for arrays, part in self.calls]
-        threads = min(len(calls), torch.get_num_threads())
-        if threads == 1:
-            _run_all(self.kernel, calls)
-            return
-        shares = [calls[i::threads] for i in range(threads)]
-        waiting = [_pool(threads - 1).submit(_run_all, self.kernel, each) for each in shares[1:]]
-        _run_all(self.kernel, shares[0])
-        for each in waiting:
-            each.result()
+        run_all(self.kernel, [(*arrays, begin, steps, *part) for arrays, part in self.calls])
 
     def summed(self) -> list[Tensor]:
         """Return the sums of gradients over time and batch."""
@@ -176,7 +167,20 @@ def _parts(neurons: int, rows: int, at_once: int) -> list[tuple[int, int, int, i
     return [(neurons, chunk, *edge) for edge in pairwise(edges)]
 
 
-def _run_all(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
+def run_all(kernel: Callable[..., None], calls: Sequence[tuple[Any, ...]]) -> None:
+    """Call a kernel with each of some arguments, in as many threads as PyTorch may use."""
+    threads = min(len(calls), torch.get_num_threads())
+    if threads == 1:
+        _run(kernel, calls)
+        return
+    shares = [calls[i::threads] for i in range(threads)]
+    waiting = [_pool(threads - 1).submit(_run, kernel, each) for each in shares[1:]]
+    _run(kernel, shares[0])
+    for each in waiting:
+        each.result()
+
+
+def _run(kernel: Callable[..., None], calls: Sequence[tuple[Any, ...]]) -> None:
     for call in calls:
         kernel(*call)
 
@@ -214,7 +218,8 @@ _kernels: dict[tuple[Spec, bool], Callable[..., None]] = {}
 def _kernel(spec: Spec, backward: bool) -> Callable[..., None]:
     with _lock:
         if (spec, backward) not in _kernels:
-            _kernels[spec, backward] = _load(spec, backward)
+            text = partial(source, spec, backward)
+            _kernels[spec, backward] = compiled("scan", text)["scan"]
         return _kernels[spec, backward]
 
 
@@ -230,13 +235,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-def _load(spec: Spec, backward: bool) -> Callable[..., None]:
-    """Return a kernel from the user's cache, or compiled for this process only."""
+def compiled(kind: str, source: Callable[..., str]) -> dict[str, Any]:
+    """Return what a text defines, from the user's cache, or compiled for this process only.
+
+    :param source: returns the text, for a ``cache`` of Numba's or for none
+    """
     import numba
 
-    text = source(spec, backward, cache=True)
+    text = source(cache=True)
     versions = f"{numba.__version__} {np.__version__} {sys.version}"
-    name = f"scan_{hashlib.sha256((versions + text).encode()).hexdigest()[:24]}"
+    name = f"{kind}_{hashlib.sha256((versions + text).encode()).hexdigest()[:24]}"
     try:
         path = store.folder() / f"{name}.py"
         if not path.exists():
@@ -247,8 +255,8 @@ def _load(spec: Spec, backward: bool) -> Callable[..., None]:
         # Numba finds the functions of a kernel by the name of their module.
         sys.modules[module_spec.name] = module
         module_spec.loader.exec_module(module)
-        return module.scan
+        return vars(module)
     except (OSError, RuntimeError):
         space: dict[str, Any] = {}
-        exec(compile(source(spec, backward, cache=False), f"<{name}>", "exec"), space)
-        return space["scan"]
+        exec(compile(source(cache=False), f"<{name}>", "exec"), space)
+        return space

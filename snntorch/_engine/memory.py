@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import weakref
 from collections.abc import Sequence
 from functools import cache
@@ -19,6 +21,8 @@ LEAST = 1 << 20
 LIMIT = 1 << 29
 if hasattr(os, "sysconf"):
     LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16
+
+_TRIM_THRESHOLD = -1  # M_TRIM_THRESHOLD of malloc.h
 
 # Blocks that wait, by address, the longest first. Taking and giving are single operations on the
 # dictionary: a block may come back from any thread at any time.
@@ -69,10 +73,13 @@ def _take(size: int) -> Tensor | None:
 def keep_pages() -> None:
     """Let the C library keep the memory of large results of PyTorch's functions.
 
-    glibc gives a freed block back to the system if it is larger than any freed before, up to this
-    size. The block is never touched, and costs nothing.
+    glibc gives a freed block back to the system if it is larger than any freed before, up to the
+    size of this one, which is never touched and costs nothing; and the end of its heap, if more
+    than a threshold of it is free.
     """
     torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8, device="cpu")
+    if platform.libc_ver()[0] == "glibc" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        ctypes.CDLL(None).mallopt(_TRIM_THRESHOLD, min(LIMIT, 2**31 - 1))
 
 
 def shares_numpy(tensor: Tensor) -> bool:

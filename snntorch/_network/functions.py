@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .lazy import Meta, Site, rebuilt
-from .pooling import max_pool, pays, window_in
+from .pooling import LAYERS, options_in, pooled
 
 # Kinds of functions ------------------------------------------------------------------------------
 
@@ -71,7 +71,8 @@ SCALED = _words(
     __rtruediv__ lt le gt ge __lt__ __le__ __gt__ __ge__"""
 )
 _SPECIAL = _words(
-    "__getitem__ select unbind stack batch_norm instance_norm __setitem__ to where one_hot"
+    """__getitem__ select unbind stack batch_norm instance_norm __setitem__ to where one_hot
+    new_zeros"""
 )
 
 
@@ -210,15 +211,13 @@ def _rows(dims: int | None = None) -> Fold:
 
 
 def _pool(call: Call) -> Any:
-    if (
-        call.first_alone
-        and call.dims == 4
-        and (window := window_in(call.site.args, call.site.kwargs))
-    ):
-        x = call.inputs[0][1].flatten(0, 1)
-        if pays(x):
-            return [max_pool(window, x).unflatten(0, call.inputs[0][1].shape[:2])]
-    return _rows(4)(call)
+    site, x = call.site, call.inputs[0][1]
+    if call.first_alone and call.dims > 1:
+        options = options_in(site.name, site.args, site.kwargs)
+        out = pooled(site.name, options, x.flatten(0, 1))
+        if out is not None:
+            return [out.unflatten(0, x.shape[:2])]
+    return _rows(ROWS[site.name])(call)
 
 
 def _batch_norm(call: Call) -> Any:
@@ -375,7 +374,7 @@ def _table() -> dict[str, Fold]:
     enter(_last, "linear layer_norm rms_norm embedding")
     enter(_matmul, "matmul __matmul__")
     table.update({name: _rows(dims) for name, dims in ROWS.items()})
-    enter(_pool, "max_pool2d")
+    table.update(dict.fromkeys(LAYERS.values(), _pool))
     enter(_batch_norm, "batch_norm")
     enter(_reshaped, "view reshape flatten unflatten squeeze unsqueeze")
     enter(_permute, "permute")
@@ -420,10 +419,10 @@ def fold(call: Call) -> list[Tensor] | None:
 
 def run_once(site: Site, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Run a function on the values of one step."""
-    if site.name == "max_pool2d" and pays(values[0]):
-        window = window_in(site.args, site.kwargs)
-        if window is not None:
-            return (max_pool(window, values[0]),)
+    if FOLDS.get(site.name) is _pool:
+        out = pooled(site.name, options_in(site.name, site.args, site.kwargs), values[0])
+        if out is not None:
+            return (out,)
     return site.call(values)
 
 

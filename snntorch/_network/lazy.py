@@ -63,31 +63,36 @@ _MOST = 4096  # of a kind
 _make: Any = Tensor._make_wrapper_subclass
 
 
-def lazy_output(node: Node, index: int) -> Lazy:
-    """Return a lazy tensor for an output of a node."""
-    home = node.site.homes.get((index, node.grad))
-    if home is None:
-        home = _home_of(node.site, index, node.grad)
-    try:
-        lazy = home.pop()
-    except IndexError:
-        shape, strides, dtype, device = node.site.metas[index]
-        grad = node.grad and (dtype.is_floating_point or dtype.is_complex)
-        lazy = _make(Lazy, shape, strides=strides, dtype=dtype, device=device, requires_grad=grad)
-        lazy._home = home
-    lazy._node, lazy._index = node, index
-    node.handles.append(lazy)
-    return lazy
+def lazy_outputs(node: Node) -> list[Lazy]:
+    """Return lazy tensors for the outputs of a node."""
+    site, outs = node.site, node.handles
+    homes = site.homes.get(node.grad)
+    if homes is None:
+        homes = site.homes[node.grad] = [_home_of(meta, node.grad) for meta in site.metas]
+    for index, home in enumerate(homes):
+        try:
+            lazy = home.pop()
+        except IndexError:
+            shape, strides, dtype, device = site.metas[index]
+            grad = node.grad and _can_have_grad(dtype)
+            lazy = _make(
+                Lazy, shape, strides=strides, dtype=dtype, device=device, requires_grad=grad
+            )
+            lazy._home = home
+        lazy._node, lazy._index = node, index
+        outs.append(lazy)
+    return outs
 
 
-def _home_of(site: Site, index: int, grad: bool) -> list[Lazy]:
-    meta = site.metas[index]
-    grad_of = grad and (meta[2].is_floating_point or meta[2].is_complex)
+def _can_have_grad(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
+
+
+def _home_of(meta: Meta, grad: bool) -> list[Lazy]:
     if len(_homes) > 1024:
         _homes.clear()
-    home = _homes.setdefault((meta, grad_of, torch.is_inference_mode_enabled()), [])
-    site.homes[index, grad] = home
-    return home
+    kind = meta, grad and _can_have_grad(meta[2]), torch.is_inference_mode_enabled()
+    return _homes.setdefault(kind, [])
 
 
 def _counts(things: list[Any]) -> list[int]:
@@ -177,7 +182,7 @@ class Site:
         # Whose outputs it takes; a dictionary for its order, on which that of gradients depends.
         self.edges: dict[Site, None] = {}
         self.metas: list[Meta] = []
-        self.homes: dict[tuple[int, bool], list[Lazy]] = {}  # of lazy tensors for its outputs
+        self.homes: dict[bool, list[list[Lazy]]] = {}  # of lazy tensors, by whether they have grad
         self.container: Any = None  # what several outputs come in
         self.aliases = -1  # the input whose memory the output shares
         self.differentiable = True

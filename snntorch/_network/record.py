@@ -47,7 +47,7 @@ from .lazy import (
     Site,
     Values,
     in_use,
-    lazy_output,
+    lazy_outputs,
     meta_of,
     note_used,
     rebuilt,
@@ -56,6 +56,7 @@ from .lazy import (
     values_of,
 )
 from .rules import Stage, fires_at_random, why_neuron_stepped
+from .shortcuts import Shortcuts
 
 _ATOMS = {
     *(int, bool, str, type(None), type(Ellipsis), complex),
@@ -130,8 +131,9 @@ class Recorder(TorchFunctionMode):
         self.similar: dict[Any, list[Site]] = {}
         self.numbers: dict[Any, set[float]] = {}  # by the place in the code
         self.leaves: dict[int, Node] = {}
-        self.storages: set[int] = set()
-        self.kept: list[Any] = []  # so that no id is used again
+        self.kept: list[Tensor] = []  # what was recorded reads; so no id is used again
+        self.storages: set[int] = set()  # memory of those, but for the newest
+        self.stored = 0  # of how many of those
         self.copies: dict[int, Tensor] = {}
         self.pending: list[Node] = []
         self.effects: list[Node] = []  # pending nodes that change a buffer
@@ -142,6 +144,7 @@ class Recorder(TorchFunctionMode):
         self.written: dict[int, Site] = {}  # who changes a buffer
         self.number = 0
         self.neurons: dict[SpikingNeuron, _Steps] = {}
+        self.shortcuts = Shortcuts()
         self.scans: dict[SpikingNeuron, bool] = {}
         self.flushes: Counter[tuple[str, tuple[str, int] | None]] = Counter()
         self.runs = 0  # calls that were made
@@ -178,10 +181,8 @@ class Recorder(TorchFunctionMode):
 
     def out(self, node: Node) -> Any:
         """Return the lazy tensors of the outputs of a node."""
-        site = node.site
-        if site.container is None:
-            return lazy_output(node, 0)
-        return site.container([lazy_output(node, i) for i in range(len(site.metas))])
+        outs = lazy_outputs(node)
+        return outs[0] if node.site.container is None else node.site.container(outs)
 
     def given(self, value: Tensor, key: Any) -> Lazy:
         """Return a value as a node that belongs to the same site as others of its kind."""
@@ -194,7 +195,7 @@ class Recorder(TorchFunctionMode):
         self.pending.pop()
         self.earlier.append(node)
         node.values = Values(1, one=(value,))
-        return lazy_output(node, 0)
+        return lazy_outputs(node)[0]
 
     def knows(self, args: Sequence[Any]) -> bool:
         """Tell whether a tensor may be an input of what is to be worked out; if so, forget it, as
@@ -203,6 +204,13 @@ class Recorder(TorchFunctionMode):
         for each in known:
             del self.leaves[id(each)]
         return bool(known)
+
+    def known_leaf(self, tensor: Any) -> Node | None:
+        """Return the node of a tensor that was not recorded, if it has one that holds still."""
+        node = self.leaves.get(id(tensor))
+        if node is None or id(tensor) in self.written or id(tensor) in self.copies:
+            return None
+        return node
 
     def leaf(self, tensor: Tensor) -> Node:
         """Return the node of a tensor that was not recorded."""
@@ -219,7 +227,6 @@ class Recorder(TorchFunctionMode):
             raise _Unknown(f"takes a {kind.__name__}")
         if tensor.layout is not torch.strided or tensor.is_quantized:
             raise _Unknown("takes a tensor that is not dense")
-        storage = tensor.untyped_storage()
         if kind is nn.Parameter:
             own: Any = id(tensor)
         else:
@@ -239,7 +246,6 @@ class Recorder(TorchFunctionMode):
         site.nodes.append(node)
         self.leaves[id(tensor)] = node
         self.kept.append(tensor)
-        self.storages.add(storage.data_ptr())
         return node
 
     def flatten(self, tree: Any, atoms: list[Any], inputs: list[tuple[Node, int]]) -> None:
@@ -286,7 +292,6 @@ class Recorder(TorchFunctionMode):
             raise _Unknown("runs under hooks on saved tensors")
         atoms: list[Any] = [func, under, kind]
         inputs: list[tuple[Node, int]] = []
-        leaves, copies, written = self.leaves, self.copies, self.written
         for each in args:
             # As flatten, for what most arguments are.
             if each.__class__ is Lazy:
@@ -294,18 +299,19 @@ class Recorder(TorchFunctionMode):
                 inputs.append((node, index))
                 atoms.append(node.site)
                 atoms.append(index)
-            elif (
-                (known := leaves.get(id(each))) is not None
-                and id(each) not in written
-                and id(each) not in copies
-            ):
+            elif (known := self.known_leaf(each)) is not None:
                 inputs.append((known, 0))
                 atoms.append(known.site)
                 atoms.append(0)
             else:
                 self.flatten(each, atoms, inputs)
-        if kwargs:
-            self.flatten(kwargs, atoms, inputs)
+        for name, value in kwargs.items():
+            atoms.append(name)
+            if value.__class__ in _ATOMS:
+                atoms.append(value.__class__)
+                atoms.append(value)
+            else:
+                self.flatten(value, atoms, inputs)
         key = tuple(atoms)
         site = self.sites.get(key)
         if site is None:
@@ -445,6 +451,11 @@ class Recorder(TorchFunctionMode):
                 return out
         elif name == "to":
             return self.moved(func, name, args, kwargs)
+        elif name == "new_zeros" and not kwargs and args[0].__class__ in (Lazy, *PLAIN):
+            dtype, device = meta_of(args[0])[2:]
+            zeros = self.given(torch.zeros(*args[1:], dtype=dtype, device=device), name)
+            zeros._node.site.fixed = True
+            return zeros
         elif name in ("batch_norm", "instance_norm"):
             return self.normalized(func, name, args, kwargs)
         elif name in DROPOUTS:
@@ -484,7 +495,7 @@ class Recorder(TorchFunctionMode):
             rest = torch.Size((*shape[:dim], *shape[dim + 1 :]))
             site.metas = [(rest, (*stride[:dim], *stride[dim + 1 :]), dtype, device)]
         grad = node.grad and torch.is_grad_enabled()
-        return lazy_output(self.add(site, [(node, output)], grad, index % shape[dim]), 0)
+        return lazy_outputs(self.add(site, [(node, output)], grad, index % shape[dim]))[0]
 
     def stack(self, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
         """Record ``torch.stack`` of the outputs of one site; None if it is another stack."""
@@ -508,7 +519,7 @@ class Recorder(TorchFunctionMode):
         site.metas = [(whole, _contiguous(whole), dtype, device)]
         inputs = [(part._node, index) for part in parts]
         grad = torch.is_grad_enabled() and any(node.grad for node, _ in inputs)
-        return lazy_output(self.add(site, inputs, grad), 0)
+        return lazy_outputs(self.add(site, inputs, grad))[0]
 
     def moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Record a change of type; a change of device needs the value."""
@@ -691,7 +702,7 @@ class Recorder(TorchFunctionMode):
         """Run a function that changes a tensor, after all that was recorded before it."""
         target: Any = kwargs.get("out", args[0] if args else None)
         alone = type(target) in PLAIN and not _lazies((args, kwargs))
-        if alone and target.untyped_storage().data_ptr() not in self.storages:
+        if alone and not self.shares(target):
             return func(*args, **kwargs)
         self.flush(f"{name} changes a tensor")
         if target.__class__ is Lazy:
@@ -709,6 +720,13 @@ class Recorder(TorchFunctionMode):
             if out is value:
                 return target
         return out
+
+    def shares(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor shares its memory with what was recorded."""
+        new = self.kept[self.stored :]
+        self.storages.update(each.untyped_storage().data_ptr() for each in new)
+        self.stored += len(new)
+        return tensor.untyped_storage().data_ptr() in self.storages
 
     def with_inplace(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         """Record a function with ``inplace=True``."""
@@ -757,7 +775,7 @@ class Recorder(TorchFunctionMode):
         site.edges[source[0].site] = None
         grad = before.grad or (source[0].grad and torch.is_grad_enabled())
         node = self.add(site, [source], grad, step, (before, output))
-        new = lazy_output(node, 0)
+        (new,) = lazy_outputs(node)
         with _plainly():
             self.rebind(x, new)
 
@@ -776,7 +794,9 @@ class Recorder(TorchFunctionMode):
             self.touched.add(neuron)
             self.before[neuron] = dict(neuron._snn_kept())
         if neuron not in self.scans:
-            self.scans[neuron] = _scans(neuron)
+            with torch._C.DisableTorchFunction():
+                self.scans[neuron] = _scans(neuron)
+            self.kept += _tensors(neuron)
         if not self.scans[neuron]:
             return (
                 self.step_now(neuron, input_, given) if fires_at_random(neuron) else NotImplemented
@@ -784,11 +804,12 @@ class Recorder(TorchFunctionMode):
         under = context()
         if under is None:
             return NotImplemented
-        x, old = neuron._snn_started(input_, given)
-        dtype = meta_of(x)[2]
-        state_shape = torch.Size(neuron._snn_state_shape(x))
-        for state in old:
-            if meta_of(state)[0] != state_shape or meta_of(state)[2] != dtype:
+        old, state_shape = given, self.fits(neuron, input_, given)
+        if state_shape is None:
+            input_, old = neuron._snn_started(input_, given)
+            state_shape = torch.Size(neuron._snn_state_shape(input_))
+            dtype = meta_of(input_)[2]
+            if any(meta_of(each)[0] != state_shape or meta_of(each)[2] != dtype for each in old):
                 return NotImplemented
         if steps is None:
             steps = self.neurons[neuron] = _Steps(self, neuron)
@@ -796,11 +817,30 @@ class Recorder(TorchFunctionMode):
             try:
                 sources = [
                     (each._node, each._index) if each.__class__ is Lazy else (self.leaf(each), 0)
-                    for each in (x, *old)
+                    for each in (input_, *old)
                 ]
             except _Unknown:
                 return NotImplemented
-            return steps.first(sources, old, meta_of(x), state_shape, under)
+            return steps.first(sources, old, meta_of(input_), state_shape, under)
+
+    def fits(self, neuron: SpikingNeuron, x: Any, given: tuple[Any, ...]) -> torch.Size | None:
+        """Return the shape of a neuron's states if the input and all states that are given are as a
+        step takes them, as they mostly are; else None."""
+        if x.__class__ is not Lazy or len(given) != len(neuron._snn_state_names):
+            return None
+        dtype = meta_of(x)[2]
+        if neuron.init_hidden or dtype is not torch.float32 or torch.is_inference_mode_enabled():
+            return None
+        with torch._C.DisableTorchFunction():
+            shape = torch.Size(neuron._snn_state_shape(x))
+            for each in given:
+                if each.__class__ is not Lazy or each.is_inference():
+                    return None
+                own = meta_of(each)
+                if own[0] != shape or own[2] is not dtype:
+                    return None
+            neuron._snn_check_parameters(shape)
+        return shape
 
     def step_now(self, neuron: SpikingNeuron, input_: Any, given: tuple[Any, ...]) -> Any:
         """Take a step of a neuron that draws random numbers, whose order is kept."""
@@ -816,7 +856,9 @@ class Recorder(TorchFunctionMode):
         if not self.running and neuron in self.scans:
             self.flush(f"an attribute of {type(neuron).__name__} is set")
             self.scans.pop(neuron)
-            self.neurons.pop(neuron, None)
+            steps = self.neurons.pop(neuron, None)
+            if steps is not None:
+                steps.expected = None
 
     def tell(
         self,
@@ -873,10 +915,7 @@ class Recorder(TorchFunctionMode):
     def close(self) -> None:
         """Work out all that is alive, and leave values behind."""
         for neuron in self.neurons:
-            kept = neuron._snn_kept()
-            before: Any = kept[BEFORE]
-            if before.__class__ is Lazy and before._node.values is None:
-                kept[BEFORE] = None  # which only the neuron holds
+            _drop_before(neuron._snn_kept())
         self.settle(None)
         self.alive += filter(in_use, self.earlier)
         self.loss = self.lost()
@@ -906,18 +945,30 @@ class Recorder(TorchFunctionMode):
 
     def forget(self) -> None:
         """Leave no cycles behind, which would keep values alive until the next collection."""
-        for site in {*self.sites.values(), *self.loose}:
-            note_used([node for node in site.nodes if node.handles])
+        sites = {*self.sites.values(), *self.loose}
+        held = [node for site in sites for node in site.nodes if node.handles]
+        note_used(held)
+        for node in held:
+            node.handles.clear()
+        for site in sites:
             for node in site.nodes:
-                node.inputs, node.previous, node.handles = (), None, []
+                node.inputs, node.previous = (), None
             site.nodes, site.edges = [], {}
             site.extra = site.func = site.recorder = None
-        for each in (self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written):
+        for each in (
+            *(self.sites, self.similar, self.leaves, self.neurons, self.scans, self.written),
+            *(self.copies, self.before),
+        ):
             each.clear()
         self.pending, self.effects, self.done, self.kept, self.loose = [], [], [], [], []
-        self.alive, self.earlier = [], []
-        self.copies.clear()
-        self.before.clear()
+        self.alive, self.earlier, self.stored = [], [], 0
+
+
+def _drop_before(kept: dict[str, Any]) -> None:
+    """Forget the membrane before the last step, unless it was worked out."""
+    before = kept[BEFORE]
+    if before.__class__ is Lazy and before._node.values is None:
+        kept[BEFORE] = None
 
 
 def _copy(node: Node) -> None:
@@ -1049,10 +1100,18 @@ def _scans(neuron: SpikingNeuron) -> bool:
     return all(
         type(each) in PLAIN
         and (each.dtype is kind or not each.dim() or not each.is_floating_point())
+        for each in _tensors(neuron)
+    )
+
+
+def _tensors(neuron: SpikingNeuron) -> list[Tensor]:
+    """Return the parameters and buffers of a neuron."""
+    return [
+        each
         for part in (neuron.modules() if neuron._modules else (neuron,))
         for each in (*part._parameters.values(), *part._buffers.values())
         if each is not None
-    )
+    ]
 
 
 class _Steps:
@@ -1065,6 +1124,7 @@ class _Steps:
         self.names = neuron._snn_state_names
         self.membrane = len(neuron._snn_model.states) + neuron._snn_model.membrane
         self.packed = not (neuron.init_hidden and not neuron.output)
+        recorder.shortcuts.open_neuron(recorder, neuron, self.next)
         self.learns = any(each.requires_grad for each in neuron.parameters())
         self.expected: tuple[Site, int, Any, Site] | None = None
 
@@ -1109,7 +1169,8 @@ class _Steps:
         site.edges[sources[0][0].site] = None
         site.ring = site.ring or sources[0][0].site is site
         self.expected = sources[0][0].site, sources[0][1], under, site
-        return self.add(site, sources, old, previous if goes_on else None)
+        grad = _grad_is_on() and (self.learns or any(node.grad for node, _ in sources))
+        return self.add(site, sources, grad, old, previous if goes_on else None)
 
     def next(self, input_: Any, given: tuple[Any, ...]) -> Any:
         """Record a step that goes on from the last one, as most do; None if it is another."""
@@ -1119,33 +1180,33 @@ class _Steps:
         source, output, under, site = self.expected
         if node.site is not source or input_._index != output or context() != under:
             return None
-        if all([state is None for state in given]):
+        if not given or all([state is None for state in given]):
             given = tuple(map(neuron._snn_states.__getitem__, self.names))
         elif neuron.init_hidden or len(given) != len(self.names):
             return None
-        previous, sources = None, [(node, output)]
-        for index, state in enumerate(given, self.base):
-            if state.__class__ is not Lazy or state._index != index:
+        previous = given[0]._node if given[0].__class__ is Lazy else None
+        if previous is None or previous.site is not site:
+            return None
+        sources, index = [(node, output)], self.base
+        for state in given:
+            if state.__class__ is not Lazy or state._node is not previous or state._index != index:
                 return None
-            last = state._node
-            if previous is None and last.site is site:
-                previous = last
-            elif last is not previous:
-                return None
-            sources.append((last, index))
-        return self.add(site, sources, given, previous)
+            sources.append((previous, index))
+            index += 1
+        grad = (self.learns or node.grad or previous.grad) and _grad_is_on()
+        return self.add(site, sources, grad, given, previous)
 
-    def add(self, site: Site, sources: Any, old: Sequence[Tensor], previous: Any) -> Any:
-        recorder, neuron = self.recorder, self.neuron
-        grad = _grad_is_on() and (self.learns or any([node.grad for node, _ in sources]))
+    def add(
+        self, site: Site, sources: Any, grad: bool, old: Sequence[Tensor], previous: Any
+    ) -> Any:
+        neuron = self.neuron
         if previous is not None:
             if previous.followed:  # two steps go on from one
                 previous = None
             else:
                 previous.followed = True
-        node = recorder.add(site, sources, grad, None, previous)
-        outs = [lazy_output(node, i) for i in range(len(site.metas))]
-        spk, states = outs[0], tuple(outs[self.base :])
+        outs = tuple(lazy_outputs(self.recorder.add(site, sources, grad, None, previous)))
+        states = outs[self.base :]
         if previous is None:
             neuron._snn_remember(states, old[self.membrane])
         else:  # the same, but faster
@@ -1154,7 +1215,7 @@ class _Steps:
                 kept[name] = state
             kept[BEFORE], kept[RESET] = old[self.membrane], None
             neuron.__dict__["_snn_by_hand"] = False
-        return neuron._snn_packed(spk, states) if self.packed else spk
+        return neuron._snn_packed(outs[0], states) if self.packed else outs[0]
 
 
 # Functions of autograd ---------------------------------------------------------------------------
@@ -1210,6 +1271,7 @@ def recorded(recorder: Recorder) -> Iterator[None]:
             _single.apply = classmethod(_apply)
     try:
         try:
+            recorder.shortcuts.open(recorder, recorder.networks)
             with recorder:
                 yield
         except Exception:
@@ -1217,6 +1279,7 @@ def recorded(recorder: Recorder) -> Iterator[None]:
             raise
         recorder.close()
     finally:
+        recorder.shortcuts.close()
         with _lock:
             _recordings -= 1
             if not _recordings:

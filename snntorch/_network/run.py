@@ -17,7 +17,7 @@ from .._torch import is_compiling, is_traced, sizes
 from .compile import Compiled
 from .pieces import PIECE, in_pieces
 from .plan import Plan
-from .pooling import max_pool, pays, window_of
+from .pooling import pooled_by
 from .rules import Rule, Stage
 from .signal import Signal
 
@@ -44,8 +44,9 @@ def _pieces(layers: Sequence[nn.Module], x: Tensor) -> int:
 
 def _once(layer: Any, x: Tensor) -> Any:
     """Call a layer without states, and leave its input as it is."""
-    if type(layer) is nn.MaxPool2d and not layer.return_indices and pays(x):
-        return max_pool(window_of(layer), x)
+    out = pooled_by(layer, x)
+    if out is not None:
+        return out
     return layer(x.clone() if getattr(layer, "inplace", False) else x)
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .._engine import backends
+from .._engine import backends, memory
 from .._neurons.sequence import WholeSequence
+from .._torch import is_compiling
 from .graph import restore, states_of, undisturbed
 from .plan import Plan, make_plan
 from .rules import Stage
@@ -66,6 +67,8 @@ def through_time(
     kept = states_of(net)
     plan = make_plan(net, signal.static)
     backends.check(backend)
+    if not is_compiling():
+        memory.keep_pages()
     try:
         for neuron, _ in kept if reset else ():
             neuron.reset_hidden()

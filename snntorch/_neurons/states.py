@@ -66,9 +66,9 @@ class Instances(MutableSequence["Stateful"]):
         self._hold(living)
 
 
-def is_ours(cls: type) -> bool:
-    """Tell whether a class is the library's, or PyTorch's."""
-    return cls.__module__.partition(".")[0] in ("snntorch", "torch")
+def is_ours(defined: Any) -> bool:
+    """Tell whether a class or function is the library's, or PyTorch's."""
+    return defined.__module__.partition(".")[0] in ("snntorch", "torch")
 
 
 class _ClassOrInstance:
@@ -172,7 +172,8 @@ class Stateful(nn.Module):
     def _snn_forget(self) -> None:
         kept = self._snn_kept()
         if not is_compiling():  # which would make the old states inputs of the graph
-            self._snn_shapes |= {n: state.shape for n, state in kept.items() if state is not None}
+            shapes = {n: state.shape for n, state in kept.items() if state is not None}
+            self._snn_shapes.update(shapes)
         kept.update(dict.fromkeys(kept))
         if not is_compiling() or is_exported():
             self.__dict__.update(_snn_task=backward_task(), _snn_reset_on_record=is_exported())
@@ -325,7 +326,7 @@ class Stateful(nn.Module):
         return {
             k: value
             for k, value in self.__dict__.items()
-            if k not in ("_snn_states", "_snn_shapes", "_snn_model")
+            if k not in ("_snn_states", "_snn_shapes", "_snn_model", "_compiled_call_impl")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

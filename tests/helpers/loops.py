@@ -816,6 +816,59 @@ def threshold_written(net, x):
 
 
 @case()
+def threshold_written_between_given_states(net, x):
+    mem, out = torch.zeros_like(x[0]), []
+    for t, x_t in enumerate(x):
+        net.lif1.threshold.data.fill_(0.2 + 0.1 * t)
+        spk, mem = net.lif1(net.fc1(x_t), mem)
+        out.append(spk + mem)
+    return torch.stack(out)
+
+
+@case(conv=lambda: nn.Conv1d(1, 1, 3, stride=1, padding=1), pool=lambda: nn.AvgPool1d(1))
+def layers_changed(net, x):
+    biases, out = [net.fc1.bias, nn.Parameter(torch.ones_like(x[0, 0])), None], []
+    for t, x_t in enumerate(x):
+        net.fc1.bias = biases[t % 3]
+        net.conv.stride = (1 + t % 2,)
+        net.pool.kernel_size = 1 + t // 3
+        net.lif1.reset_mechanism = "zero" if t == 3 else "subtract"
+        y = net.pool(net.conv(net.fc1(x_t)[:, None]))
+        out += [y, net.lif1(net.fc1(x_t))[0]]
+    net.fc1.bias = biases[0]
+    return out
+
+
+@case(neuron=hidden)
+def forward_replaced(net, x):
+    out, first = [], net.fc1.forward
+    for t, x_t in enumerate(x):
+        if t == 2:
+            net.fc1.forward = lambda x: first(2 * x)
+            net.lif1.forward = lambda x: net.lif2(x) - 1
+        out.append(net.lif1(net.fc1(x_t)))
+    del net.fc1.forward, net.lif1.forward
+    return torch.stack(out)
+
+
+@case()
+def hooks_come_and_go(net, x):
+    mem, out, hooks = net.lif1.init_leaky(), [], []
+    for t, x_t in enumerate(x):
+        if t == 2:
+            hooks += [
+                net.fc1.register_forward_hook(lambda layer, args, out: 2 * out),
+                net.lif1.register_forward_pre_hook(lambda layer, args: (-args[0], args[1])),
+            ]
+        if t == 4:
+            for hook in hooks:
+                hook.remove()
+        spk, mem = net.lif1(net.fc1(x_t), mem)
+        out += [spk, mem]
+    return torch.stack(out)
+
+
+@case()
 def threshold_follows_the_spikes(net, x):
     out = []
     for spk1, _, _, mem2 in steps(net, x):

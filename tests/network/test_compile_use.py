@@ -29,7 +29,7 @@ from loops import (
     steps,
 )
 from project import ROOT
-from releases import tree_leaves
+from releases import needs_2_4, tree_leaves
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
@@ -40,6 +40,7 @@ from snntorch import utils
 from snntorch._network import record
 from snntorch.functional import probe, stdp_learner
 
+pytestmark = needs_2_4
 EXACTLY = EXACT[torch.float64]
 
 
@@ -890,8 +891,6 @@ PEAK = """
 import sys
 sys.path.insert(0, "benchmarks")
 import torch, loops, memory
-
-pytestmark = needs_2_4
 torch.set_num_threads(1)
 name, way, time = sys.argv[1:]
 loops.training(name, way, 10)()
