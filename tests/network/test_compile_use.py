@@ -7,6 +7,7 @@ import gc
 import inspect
 import io
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -906,11 +907,14 @@ print(memory.peak() - before)
 def test_peak_memory_is_that_of_unroll(name, time):
     def peak(way):
         command = [sys.executable, "-c", PEAK, name, way, str(time)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        # Large blocks outside the heap: where its gaps lie is chance, and a tenth of the figure.
+        env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=ROOT, env=env
+        )
         return int(done.stdout)
 
-    # The least of two, as the figure varies by a tenth.
-    compiled, unrolled = (min(peak(way), peak(way)) for way in ("compiled", "unrolled"))
+    compiled, unrolled = peak("compiled"), peak("unrolled")
     assert compiled <= 1.05 * unrolled + 2
 
 
