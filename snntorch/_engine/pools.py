@@ -20,7 +20,6 @@ from numba import njit
 @njit(cache={cache}, nogil=True, error_model="numpy")
 def forward(x, out, places, begin, end, height, width):
     rows, columns = height // {h}, width // {w}
-    zero = x.dtype.type(0)
     for plane in range(begin, end):
         for i in range(rows):
             at = (plane * height + i * {h}) * width
@@ -28,21 +27,22 @@ def forward(x, out, places, begin, end, height, width):
             to = out[to_at : to_at + columns]
             place = places[to_at : to_at + columns]
             {rows_of_x}
-            for j in range(columns):
-                {forward}
+            {forward}
 
 
 @njit(cache={cache}, nogil=True, error_model="numpy")
 def backward(grad, places, out, begin, end, height, width):
     rows, columns = height // {h}, width // {w}
-    zero = grad.dtype.type(0)
     for plane in range(begin, end):
+        out[plane * height * width : (plane + 1) * height * width] = 0
         for i in range(rows):
             at = (plane * height + i * {h}) * width
             from_at = (plane * rows + i) * columns
             given = grad[from_at : from_at + columns]
             place = places[from_at : from_at + columns]
-            {backward}
+            to = out[at : at + {h} * width]
+            for j in range(columns):
+                {backward}
 """
 
 
@@ -51,37 +51,44 @@ def _source(largest: bool, window: Window, cache: bool) -> str:
     h, w = window
     values = [f"row{k}[{w} * j + {m}]" for k in range(h) for m in range(w)]
     if largest:
-        forward = [f"best, at_best = {values[0]}, 0"]
-        for number, value in enumerate(values[1:], 1):
-            forward += [
-                f"value = {value}",
-                "better = (value > best) | (value != value)",
-                "best = value if better else best",
-                f"at_best = {number} if better else at_best",
-            ]
-        forward += ["to[j] = best", "place[j] = at_best"]
+        # Where one comparison decides, no branch is needed, which would be taken at random. It is
+        # wrong for a NaN, which counts as the largest: then the row is done again.
+        nan = " | ".join(f"({value} != {value})" for value in values)
+        forward = ["odd = False", *_maxima(values, "value > best"), f"    odd |= {nan}"]
+        again = _maxima(values, "(value > best) | (value != value)")
+        forward += ["if odd:", *(f"    {line}" for line in again)]
+        backward = ["p = np.intp(place[j])", f"to[p // {w} * width + p % {w} + {w} * j] = given[j]"]
     else:
-        forward = ["total = zero", *(f"total += {value}" for value in values)]
-        forward += [f"to[j] = total / x.dtype.type({h * w})"]
-    backward = []
-    for k in range(h):
+        forward = ["for j in range(columns):", "    total = x.dtype.type(0)"]
+        forward += [f"    total += {value}" for value in values]
+        forward += [f"    to[j] = total / x.dtype.type({h * w})"]
+        backward = [f"share = given[j] / grad.dtype.type({h * w})"]
         backward += [
-            f"to = out[at + {k} * width : at + {k + 1} * width]",
-            "for j in range(columns):",
+            f"to[{k} * width + {w} * j + {m}] = share" for k in range(h) for m in range(w)
         ]
-        for m in range(w):
-            here = f"given[j] if place[j] == {k * w + m} else zero"
-            share = f"given[j] / grad.dtype.type({h * w})"
-            backward += [f"    to[{w} * j + {m}] = {here if largest else share}"]
     rows = [f"row{k} = x[at + {k} * width : at + {k + 1} * width]" for k in range(h)]
     return _TEMPLATE.format(
         cache=cache,
         h=h,
         w=w,
         rows_of_x=f"\n{' ' * 12}".join(rows),
-        forward=f"\n{' ' * 16}".join(forward),
-        backward=f"\n{' ' * 12}".join(backward),
+        forward=f"\n{' ' * 12}".join(forward),
+        backward=f"\n{' ' * 16}".join(backward),
     )
+
+
+def _maxima(values: Sequence[str], better: str) -> list[str]:
+    """Return the loop over a row that finds the largest of some values, and which one it is."""
+    lines = [f"best, at_best = {values[0]}, 0"]
+    for number, value in enumerate(values[1:], 1):
+        lines += [
+            f"value = {value}",
+            f"better = {better}",
+            "best = value if better else best",
+            f"at_best = {number} if better else at_best",
+        ]
+    lines += ["to[j] = best", "place[j] = at_best"]
+    return ["for j in range(columns):", *(f"    {line}" for line in lines)]
 
 
 @cache
@@ -113,8 +120,7 @@ def spread(
 ) -> Tensor:
     """Return the gradient of images of some shape, from that of what :func:`pool` returned."""
     *_, height, width = shape
-    whole = height % window[0] == width % window[1] == 0
-    out = memory.empty(shape, grad) if whole else grad.new_zeros(shape)
+    out = memory.empty(shape, grad)
     kernel = _kernels(largest, window)["backward"]
     arrays = grad.contiguous(), places, out
     _run(kernel, arrays, out.numel() // (height * width), height, width)
