@@ -3,7 +3,8 @@
 import inspect
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -72,10 +73,35 @@ RECORDABLE = hasattr(torch, "get_autocast_dtype")
 _INTERPRETS_MODULES = "graph" in inspect.signature(fx.Interpreter).parameters
 
 
+class _Interpreted(fx.GraphModule):
+    def recompile(self) -> Any:
+        """Do nothing: as source, a layer may have no valid name, and nobody runs it."""
+
+
 def interpreted(module: Any) -> Any:
     """Return a module with a graph as one that ``fx.Interpreter`` takes."""
     # Before torch 2.1 it takes nothing but a GraphModule.
-    return module if _INTERPRETS_MODULES else fx.GraphModule(module, module.graph)
+    return module if _INTERPRETS_MODULES else _Interpreted(module, module.graph)
+
+
+@contextmanager
+def proxies_in_buffers() -> Iterator[None]:
+    """Let modules assign fx proxies to buffers while they are traced."""
+    plain: Any = nn.Module.__setattr__
+
+    def assign(module: nn.Module, name: str, value: Any) -> None:
+        buffers = vars(module).get("_buffers", {})
+        if isinstance(value, fx.Proxy) and name in buffers:
+            buffers[name] = value  # old releases, such as torch 2.4, would refuse it
+        else:
+            plain(module, name, value)
+
+    patched: Any = nn.Module
+    patched.__setattr__ = assign
+    try:
+        yield
+    finally:
+        patched.__setattr__ = plain
 
 
 def on_ipu() -> bool:

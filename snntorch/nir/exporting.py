@@ -22,7 +22,7 @@ from .._network.unroll import Unroll
 from .._neurons.neurons import SpikingNeuron
 from .._neurons.recurrent import RecurrentLIF
 from .._neurons.states import Stateful
-from .._torch import class_of, interpreted
+from .._torch import class_of, interpreted, proxies_in_buffers
 from . import metadata, recurrence
 from .checks import VANISHING, overridden, refusal, run
 from .common import KEY, Shape, array, check_dt, check_map
@@ -82,7 +82,8 @@ class _Tracer(fx.Tracer):
     """
 
     def __init__(self, batch: int, own: Iterable[type]) -> None:
-        super().__init__()
+        super().__init__(autowrap_functions=(torch.reshape,))
+        self._autowrap_search.append(torch)  # old releases' reshape takes no sizes that are proxies
         self.batch, self.own = batch, own
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -503,7 +504,8 @@ def _trace(module: nn.Module, samples: tuple[Tensor, ...], args: Any, own: Itera
     held: dict[int, tuple[Any, Any]] = {}
     _contents(module, held)
     try:
-        step.graph = _Tracer(len(samples[0]) if samples[0].dim() else 1, own).trace(step)
+        with proxies_in_buffers():
+            step.graph = _Tracer(len(samples[0]) if samples[0].dim() else 1, own).trace(step)
         return step
     except fx.proxy.TraceError as error:
         raise NotImplementedError(

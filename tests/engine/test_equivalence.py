@@ -136,7 +136,7 @@ def interpreted(monkeypatch):
 def check(row):
     model, rule, parameters, layout, static, backend, dtype, slope = row
     if backend == "triton" and not TRITON:
-        pytest.skip("needs Triton 3")
+        pytest.skip("needs Triton 3.1")
     if backend == "torch.compile" and not hasattr(torch, "compiler"):
         pytest.skip("needs PyTorch 2.1")
     neuron = build(model, rule, parameters, dtype, slope)

@@ -47,7 +47,7 @@ def forgotten():
 def engine(request, monkeypatch):
     """Return each backend that runs inside the operator, Triton in its interpreter."""
     if request.param is cuda:
-        pytest.importorskip("triton", "3")
+        pytest.importorskip("triton", "3.1")
         monkeypatch.setenv("TRITON_INTERPRET", "1")
     return request.param
 

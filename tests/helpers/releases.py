@@ -9,12 +9,17 @@ from torch.utils._pytree import tree_flatten
 
 from snntorch._torch import RECORDABLE
 
+
+def _release(package):
+    return tuple(int(number) for number in version(package).split(".")[:2])
+
+
 # What snn.compile runs layer by layer; before, it runs plainly.
 needs_2_4 = pytest.mark.skipif(not RECORDABLE, reason="needs PyTorch 2.4")
 needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
-# Interpreted, Triton 3 computes as it does on a GPU.
-TRITON = bool(find_spec("triton")) and int(version("triton").split(".")[0]) >= 3
-needs_triton = pytest.mark.skipif(not TRITON, reason="needs Triton 3")
+# Interpreted, Triton 3.1 computes as it does on a GPU.
+TRITON = bool(find_spec("triton")) and _release("triton") >= (3, 1)
+needs_triton = pytest.mark.skipif(not TRITON, reason="needs Triton 3.1")
 
 
 def _clamps_half():
