@@ -63,9 +63,7 @@ def _source(largest: bool, window: Window, cache: bool) -> str:
         forward += [f"    total += {value}" for value in values]
         forward += [f"    to[j] = total / x.dtype.type({h * w})"]
         backward = [f"share = given[j] / grad.dtype.type({h * w})"]
-        backward += [
-            f"to[{k} * width + {w} * j + {m}] = share" for k in range(h) for m in range(w)
-        ]
+        backward += [f"to[{k} * width + {w} * j + {m}] = share" for k in range(h) for m in range(w)]
     rows = [f"row{k} = x[at + {k} * width : at + {k + 1} * width]" for k in range(h)]
     return _TEMPLATE.format(
         cache=cache,

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from releases import needs_2_1, needs_2_4
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,7 +29,7 @@ def compare(name, x, *args, **kwargs):
     assert torch.equal(torch.signbit(got), torch.signbit(want)) or got.isnan().any()
     assert got.is_contiguous()
     # Whole numbers, whose sums are the same in any order.
-    grad = torch.randint_like(want, -8, 8, generator=torch.Generator().manual_seed(3))
+    grad = torch.randint(-8, 8, want.shape, generator=torch.Generator().manual_seed(3)).to(want)
     (got,), (want,) = (torch.autograd.grad(out, x, grad) for out in (got, want))
     torch.testing.assert_close(got, want, **EXACT)
     assert want.count_nonzero()
@@ -110,6 +111,7 @@ def test_without_numba(monkeypatch):
     assert pooling.pooled("avg_pool2d", {"kernel_size": 2}, x) is None
 
 
+@needs_2_1
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
 def test_gradients_of_gradients_and_of_several_at_once(name):
     """They need a backward pass in PyTorch's operations."""
@@ -137,6 +139,7 @@ def test_threads(threads):
         torch.set_num_threads(before)
 
 
+@needs_2_4
 @pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(3, 1, 1)])
 def test_networks_use_it(pool, monkeypatch):
     """As layers, as functions, by unroll and compiled."""
