@@ -16,6 +16,7 @@ def _release(package):
 
 # What snn.compile runs layer by layer; before, it runs plainly.
 needs_2_4 = pytest.mark.skipif(not RECORDABLE, reason="needs PyTorch 2.4")
+needs_2_5 = pytest.mark.skipif(_release("torch") < (2, 5), reason="needs PyTorch 2.5")
 needs_2_1 = pytest.mark.skipif(not hasattr(torch, "compiler"), reason="needs PyTorch 2.1")
 # Interpreted, Triton 3.1 computes as it does on a GPU.
 TRITON = bool(find_spec("triton")) and _release("triton") >= (3, 1)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from releases import needs_2_1, tree_leaves
+from releases import needs_2_1, needs_2_5, tree_leaves
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
@@ -1147,7 +1147,7 @@ def test_module():
         snn.Unroll(net, backend="none")
 
 
-@needs_2_1
+@needs_2_5
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_compiles_as_one_graph():
     net, x = nn.Sequential(linear(), lif()), torch.rand(*DENSE)
