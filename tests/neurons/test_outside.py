@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from releases import needs_2_1
+from releases import needs_2_5
 from torch import nn
 from torch.func import functional_call, grad, jacrev, jvp, vmap
 from torch.nn.utils import parametrize
@@ -33,7 +33,7 @@ def exported(net, x):
     return torch.export.export(net, (x,)).module()
 
 
-recorders = pytest.mark.parametrize("record", [traced, pytest.param(exported, marks=needs_2_1)])
+recorders = pytest.mark.parametrize("record", [traced, pytest.param(exported, marks=needs_2_5)])
 
 
 class Loop(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from project import TESTS
-from releases import needs_2_1
+from releases import needs_2_5
 from torch import nn
 
 import snntorch as snn
@@ -370,7 +370,7 @@ def test_can_be_built_on_meta(kind):
 
 
 @every_whole
-@needs_2_1
+@needs_2_5
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_compiles_as_one_graph(kind):
     layer, x = make(kind), randn(9, B, N, dtype=torch.float32)
