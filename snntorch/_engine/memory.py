@@ -77,7 +77,7 @@ def keep_pages() -> None:
     size of this one, which is never touched and costs nothing; and the end of its heap, if more
     than a threshold of it is free.
     """
-    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8, device="cpu")
+    np.empty((32 << 20) - (64 << 10), dtype=np.uint8)  # by NumPy, which no tracer of PyTorch sees
     if platform.libc_ver()[0] == "glibc" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
         ctypes.CDLL(None).mallopt(_TRIM_THRESHOLD, min(LIMIT, 2**31 - 1))
 
