@@ -75,7 +75,7 @@ _INTERPRETS_MODULES = "graph" in inspect.signature(fx.Interpreter).parameters
 
 class _Interpreted(fx.GraphModule):
     def recompile(self) -> Any:
-        """Do nothing: as source, a layer may have no valid name, and nobody runs it."""
+        """Do nothing: as source, a layer may have no valid name, and it is never run."""
 
 
 def interpreted(module: Any) -> Any:
@@ -84,15 +84,22 @@ def interpreted(module: Any) -> Any:
     return module if _INTERPRETS_MODULES else _Interpreted(module, module.graph)
 
 
+# Old releases, such as torch 2.4, take nothing but tensors as buffers.
+_TAKES_PROXIES = "__torch_function__" in nn.Module.__setattr__.__code__.co_consts
+
+
 @contextmanager
 def proxies_in_buffers() -> Iterator[None]:
     """Let modules assign fx proxies to buffers while they are traced."""
+    if _TAKES_PROXIES:
+        yield
+        return
     plain: Any = nn.Module.__setattr__
 
     def assign(module: nn.Module, name: str, value: Any) -> None:
         buffers = vars(module).get("_buffers", {})
         if isinstance(value, fx.Proxy) and name in buffers:
-            buffers[name] = value  # old releases, such as torch 2.4, would refuse it
+            buffers[name] = value
         else:
             plain(module, name, value)
 

@@ -120,6 +120,5 @@ def spread(
     *_, height, width = shape
     out = memory.empty(shape, grad)
     kernel = _kernels(largest, window)["backward"]
-    arrays = grad.contiguous(), places, out
-    _run(kernel, arrays, out.numel() // (height * width), height, width)
+    _run(kernel, (grad, places, out), out.numel() // (height * width), height, width)
     return out
