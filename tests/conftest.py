@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 from hypothesis import settings
-from models import MODELS
+from models import MODELS, few
 from project import ROOT
 
 from snntorch._network import record
@@ -39,8 +39,8 @@ def only_new_garbage():
 
 
 def pytest_generate_tests(metafunc):
-    """A test that asks for ``model`` runs over all of them; with ``reset`` and ``delay``, over
-    all that each of them takes."""
+    """A test that asks for ``model`` runs over all of them, over a few in ``make test`` if it is
+    marked so; with ``reset`` and ``delay``, over all that each of them takes."""
     names = metafunc.fixturenames
     if "delay" in names:
         cases = [
@@ -51,4 +51,5 @@ def pytest_generate_tests(metafunc):
         ]
         metafunc.parametrize("model, reset, delay", cases)
     elif "model" in names:
-        metafunc.parametrize("model", MODELS, ids=lambda model: model.id)
+        costly = metafunc.definition.get_closest_marker("costly")
+        metafunc.parametrize("model", few(MODELS) if costly else MODELS, ids=lambda model: model.id)

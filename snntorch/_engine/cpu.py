@@ -23,7 +23,7 @@ from ..dynamics import LEAKY, Dynamics
 from ..dynamics import REGISTERED as DYNAMICS
 from . import fused, store
 from .kernels import Spec, Task, arrays
-from .numba_source import source
+from .numba_source import TOTAL, source
 from .problem import Problem, Solution
 from .writer import NUMBA
 
@@ -219,7 +219,8 @@ def _kernel(spec: Spec, backward: bool) -> Callable[..., None]:
     with _lock:
         if (spec, backward) not in _kernels:
             text = partial(source, spec, backward)
-            _kernels[spec, backward] = compiled("scan", text)["scan"]
+            sums = bool(arrays(spec, backward)["sums"])
+            _kernels[spec, backward] = compiled("scan", text, **_sums() if sums else {})["scan"]
         return _kernels[spec, backward]
 
 
@@ -235,10 +236,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-def compiled(kind: str, source: Callable[..., str]) -> dict[str, Any]:
+@cache
+def _sums() -> dict[str, Any]:
+    return {"total": compiled("total", TOTAL.format)["total"]}
+
+
+def compiled(kind: str, source: Callable[..., str], **given: Any) -> dict[str, Any]:
     """Return what a text defines, from the user's cache, or compiled for this process only.
 
     :param source: returns the text, for a ``cache`` of Numba's or for none
+    :param given: what else the text calls
     """
     import numba
 
@@ -252,11 +259,12 @@ def compiled(kind: str, source: Callable[..., str]) -> dict[str, Any]:
         module_spec = importlib.util.spec_from_file_location(f"snntorch_{name}", path)
         assert module_spec and module_spec.loader
         module = importlib.util.module_from_spec(module_spec)
+        vars(module).update(given)
         # Numba finds the functions of a kernel by the name of their module.
         sys.modules[module_spec.name] = module
         module_spec.loader.exec_module(module)
         return vars(module)
     except (OSError, RuntimeError):
-        space: dict[str, Any] = {}
+        space = dict(given)
         exec(compile(source(cache=False), f"<{name}>", "exec"), space)
         return space

@@ -54,33 +54,14 @@ def _backward(spec: Spec) -> list[str]:
     return [*loads, *found.lines, *writes]
 
 
-# Python's own error model checks each division, and with that nothing is vectorised.
+# Python's own error model checks each division, and with that nothing is vectorised. Loops copy
+# arrays: an assignment to a slice takes seconds to compile, for the text of its errors.
 _TEMPLATE = """import math
 import numpy as np
 from numba import njit
 
 F = np.{dtype}
 ONE, ZERO = F(1), F(0)
-
-
-@njit(nogil=True, cache={cache}, error_model="numpy")
-def total(a):
-    # In lanes: one sum after the other is not vectorised.
-    lanes = np.zeros(64, F)
-    whole = a.shape[0] // 64 * 64
-    for low in range(0, whole, 64):
-        part = a[low : low + 64]
-        for n in range(64):
-            lanes[n] += part[n]
-    for n in range(whole, a.shape[0]):
-        lanes[n - whole] += a[n]
-    return lanes.sum()
-
-
-@njit(nogil=True, cache={cache}, error_model="numpy")
-def step({step_arguments}):
-    for n in range({length}.shape[0]):
-{body}
 
 
 @njit(nogil=True, cache={cache}, error_model="numpy")
@@ -92,37 +73,55 @@ def scan({arguments}):
         low = chunk * size
         high = min(N, low + size)
         start, stop = row * N + low, row * N + high
+        count = high - low
 {begin}
         for i in range(steps):
             t = {t}
 {views}
-            step({call})
+            for n in range(count):
+{body}
 {end}
+"""
+
+TOTAL = """import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache={cache}, error_model="numpy")
+def total(a):
+    # In lanes: one sum after the other is not vectorised.
+    lanes = np.zeros(64, a.dtype)
+    whole = a.shape[0] // 64 * 64
+    for low in range(0, whole, 64):
+        part = a[low : low + 64]
+        for n in range(64):
+            lanes[n] += part[n]
+    for n in range(whole, a.shape[0]):
+        lanes[n - whole] += a[n]
+    return lanes.sum()
 """
 
 
 def source(spec: Spec, back: bool, cache: bool) -> str:
-    """Return the text of the module that holds a kernel, ``scan``."""
+    """Return the text of the module that holds a kernel, ``scan``, which is given ``total``."""
     kinds, names = arrays(spec, back), spec.dynamics.parameters
     loads = [f"s_{p} = p_{p}[n]" for p in names if p in spec.vectors]
-    scalars = [f"q{i}" for i in range(spec.count)] if back else []
-    parameters = [f"p_{p}" if p in spec.vectors else f"s_{p}" for p in names]
-    every = [*kinds["timed"], *kinds["before"], *kinds["kept"], *kinds["sums"]]
     arguments = [
         *(f"all_{a}, stride_{a}" for a in kinds["timed"]),
         *(f"all_{a}, stride_{a}, first_{a}" for a in kinds["before"]),
         *(f"all_{a}, first_{a}" for a in kinds["kept"]),
         *(f"result_{a}" for a in kinds["sums"]),
         *(f"all_p_{p}" for p in names),
-        *scalars,
+        *(f"q{i}" for i in range(spec.count if back else 0)),
         "begin, steps, N, size, first, last",
     ]
     begin = [f"{a} = all_{a}[start:stop]" for a in kinds["kept"]]
-    begin += [f"{a}[:] = first_{a}[start:stop]" for a in kinds["kept"]]
     begin += [f"p_{p} = all_p_{p}[low:high]" for p in names if p in spec.vectors]
     begin += [f"s_{p} = all_p_{p}[0]" for p in names if p not in spec.vectors]
-    begin += [f"{a} = buffer_{a}[: high - low]" for a in kinds["sums"]]
-    begin += [f"{a}[:] = ZERO" for a in kinds["sums"]]
+    begin += [f"{a} = buffer_{a}[:count]" for a in kinds["sums"]]
+    begin += ["for n in range(count):"]
+    begin += [f"    {a}[n] = first_{a}[start + n]" for a in kinds["kept"]]
+    begin += [f"    {a}[n] = ZERO" for a in kinds["sums"]]
     views = [
         f"{a} = all_{a}[t * stride_{a} + start : t * stride_{a} + stop]" for a in kinds["timed"]
     ]
@@ -132,22 +131,19 @@ def source(spec: Spec, back: bool, cache: bool) -> str:
     end = []
     for a in kinds["sums"]:
         if a.removeprefix("sum_") in spec.vectors:
-            end += [f"result_{a}[low:high] += {a}"]
+            end += ["for n in range(count):", f"    result_{a}[low + n] += {a}[n]"]
         else:
             end += [f"result_{a}[0] += total({a})"]
     return _TEMPLATE.format(
         dtype=spec.dtype,
         cache=cache,
-        length=kinds["kept"][0],
-        step_arguments=", ".join([*every, *parameters, *scalars]),
         arguments=", ".join(arguments),
-        body=indent("\n".join([*loads, *body(spec, back)]), " " * 8),
+        body=indent("\n".join([*loads, *body(spec, back)]), " " * 16),
         buffers=indent(
             "\n".join(f"buffer_{a} = np.empty(size, F)" for a in kinds["sums"]), " " * 4
         ),
         begin=indent("\n".join(begin), " " * 8),
         t="begin + steps - 1 - i" if back else "begin + i",
         views=indent("\n".join(views), " " * 12),
-        call=", ".join([*every, *parameters, *scalars]),
         end=indent("\n".join(end), " " * 8),
     )

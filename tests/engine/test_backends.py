@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 import torch
-from models import MODELS
+from models import FEW, MODELS, few
 from project import run_python
 from releases import CLAMPS_HALF, gradients_of
 from torch import nn
@@ -80,8 +80,15 @@ def _weights(outs):
 
 
 def rules():
+    """Return all rules of all neurons; the pairs of choices in test_equivalence have them too."""
     return [
-        pytest.param(model, reset, delay, id=f"{model.id}-{reset}-{'late' if delay else 'now'}")
+        pytest.param(
+            model,
+            reset,
+            delay,
+            id=f"{model.id}-{reset}-{'late' if delay else 'now'}",
+            marks=() if model.id in FEW and reset != "none" and delay else pytest.mark.slow,
+        )
         for model in [*SINGLE, *DENSE, *GATED]
         for reset in (("subtract", "zero", "none") if model.mechanism else ("none",))
         for delay in ((True, False) if model.delay and reset != "none" else (True,))
@@ -96,7 +103,7 @@ def test_every_rule_with_everything_learnable(row, mechanism, late):
     compare(row, neuron, row.input(T, B, dtype=torch.float64).requires_grad_())
 
 
-@pytest.mark.parametrize("row", SINGLE, ids=lambda m: m.id)
+@pytest.mark.parametrize("row", few(SINGLE))
 def test_vectors_in_float32(row):
     neuron = row.make(**vectors(row), **learnable(row))
     compare(row, neuron, row.input(T, B).requires_grad_())
@@ -403,7 +410,9 @@ def test_without_numba_the_reference_runs_and_says_so_once():
     ).split() == ["reference"] * 3 + ["1", "True"]
 
 
-@pytest.mark.parametrize("kind", ["read-only", "a file", "missing parents"])
+@pytest.mark.parametrize(
+    "kind", ["read-only", pytest.param("a file", marks=pytest.mark.slow), "missing parents"]
+)
 def test_any_cache_folder_will_do(kind, tmp_path):
     folder = tmp_path / "cache"
     if kind == "a file":

@@ -51,6 +51,7 @@ def uncompiled(monkeypatch):
 # Compiled ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_layer_of_any_size_in_one_graph():
     neuron = snn.Leaky(beta=torch.linspace(0.8, 0.95, 5), learn_beta=True)
     x = 0.4 + torch.randn(20, B, 5)

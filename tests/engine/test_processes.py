@@ -53,7 +53,7 @@ def test_two_threads(expected):
         assert same(pool.map(answer, range(4)), expected)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_of_a_data_loader(start):
     if start not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {start}")

@@ -130,8 +130,8 @@ HALF = {
     ),
     "mixed": mixed,
 }
-SLOW = {"linear-static-numba", "conv-timed-numba", "conv-static-numba"}
-QUICK = {"half-timed-triton", "mixed-static-triton"}
+QUICK = {"leaky-timed", "per_neuron-static", "feedback-timed", "linear-timed"}
+QUICK = {f"{case}-numba" for case in QUICK} | {"half-timed-triton", "mixed-static-triton"}
 
 
 def cases():
@@ -140,8 +140,7 @@ def cases():
     for engine, given in ((cpu, CASES), (cuda, CASES | HALF)):
         for name, static in product(given, (False, True)):
             case = f"{name}-{'static' if static else 'timed'}-{engine.NAME}"
-            slow = case in SLOW if engine is cpu else case not in QUICK
-            marks = pytest.mark.slow if slow else ()
+            marks = () if case in QUICK else pytest.mark.slow
             found.append(pytest.param(engine, given[name], static, id=case, marks=marks))
     return found
 
@@ -174,15 +173,15 @@ def called(calls, original, *args):
 
 PLAIN, TRACES, DENSE = {"output": False}, {"output": True}, {"dense": True, "output": True}
 GRAPHS = [
-    (cpu, "eager", PLAIN, torch.float32),
     (cpu, "eager", TRACES, torch.float32),
     (cpu, "aot_eager", PLAIN, torch.float32),
-    (cpu, "aot_eager", TRACES, torch.float32),
-    (cpu, "aot_eager", DENSE, torch.float32),
-    (cuda, "eager", PLAIN, torch.float32),
     (cuda, "aot_eager", DENSE, torch.half),
 ]
 SLOW_GRAPHS = [
+    (cpu, "eager", PLAIN, torch.float32),
+    (cpu, "aot_eager", TRACES, torch.float32),
+    (cpu, "aot_eager", DENSE, torch.float32),
+    (cuda, "eager", PLAIN, torch.float32),
     *((cpu, "inductor", kwargs, torch.float32) for kwargs in (PLAIN, TRACES, DENSE)),
     (cuda, "aot_eager", DENSE, torch.float32),
     (cuda, "aot_eager", TRACES, torch.bfloat16),

@@ -41,11 +41,16 @@ def interpreted(monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        lambda: {},
-        lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
-        lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True},
+        pytest.param(lambda: {}, id="plain"),
+        pytest.param(
+            lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
+            id="refractory and recurrent",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True}, id="graded"
+        ),
     ],
-    ids=["plain", "refractory and recurrent", "graded"],
 )
 def test_a_users_neuron(options):
     given = {"backends": ["triton"], "skip": ["derivatives"]}

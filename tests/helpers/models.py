@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import reference
 import torch
 
@@ -291,3 +292,15 @@ def roll(model, neuron, x, state=None):
         steps.append(out)
         state = out if model.states[0] == "spk" else out[1:]
     return [torch.stack(each) for each in zip(*steps, strict=True)], state
+
+
+# One of each kind. What compiles a kernel for each neuron runs over these in ``make test``.
+FEW = ("leaky", "alpha", "rsynaptic-one", "rleaky-linear", "slstm", "alif")
+
+
+def few(rows: list[Model]) -> list[Any]:
+    """Return rows as parameters of a test; all but a few are slow."""
+    return [
+        pytest.param(row, marks=() if row.id in FEW else pytest.mark.slow, id=row.id)
+        for row in rows
+    ]

@@ -73,6 +73,7 @@ class Single(nn.Module):
         return self.loop(self, x)
 
 
+@pytest.mark.costly
 def test_every_neuron(model):
     x = model.input(T, B, dtype=torch.float64)
     for net in (Single(model, explicit), Single(model, implicit, init_hidden=True)):

@@ -94,6 +94,7 @@ def lif(**kwargs):
 # One neuron ----------------------------------------------------------------------------------
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("static", [False, True], ids=["over time", "static"])
 @pytest.mark.parametrize(
     "kwargs",
@@ -108,6 +109,7 @@ def test_every_neuron_as_the_loop(model, kwargs, static):
     assert_same(neuron, x[0, 0], T) if static else assert_same(neuron, x[:, 0])  # without a batch
 
 
+@pytest.mark.costly
 def test_two_parts_are_the_whole(model):
     """3 and 4 steps, with the graph of the states between them, give what 7 steps give."""
 
@@ -151,6 +153,7 @@ def test_last_states_hold_no_trace():
     assert neuron.mem.untyped_storage().nbytes() == 4 * neuron.mem.numel()
 
 
+@pytest.mark.costly
 def test_a_graph_does_not_keep_its_neuron(model):
     neuron = model.make(learn_threshold=True)
     kept = weakref.ref(neuron)
@@ -161,6 +164,7 @@ def test_a_graph_does_not_keep_its_neuron(model):
     sum(each.sum() for each in tree_leaves(out) if each.requires_grad).backward()
 
 
+@pytest.mark.costly
 def test_spikes_without_a_surrogate_are_off_the_graph(model):
     x = model.input(T, B).requires_grad_()
     neuron = model.make(surrogate_disable=True)

@@ -54,6 +54,7 @@ def checkpointed(function, *args):
     return checkpoint(function, *args, use_reentrant=False)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("how", [in_chunks, in_steps, in_loops])
 def test_gradients_are_those_without(model, how):
     net, x = network(model), model.input(T, B)

@@ -17,6 +17,7 @@ from snntorch.testing import CHECKS, check_neuron
 COMPILES = hasattr(torch, "compiler")  # which is newer
 
 
+@pytest.mark.costly
 def test_every_row_of_the_table(model):
     backends = ["numba", "reference"]
     report = check_neuron(model.make, model.shape, x=model.input(16, 3), backends=backends)
@@ -67,11 +68,16 @@ class Mine(snn.Neuron):
 @pytest.mark.parametrize(
     "options",
     [
-        lambda: {},
-        lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
-        lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True},
+        pytest.param(lambda: {}, id="plain"),
+        pytest.param(
+            lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
+            id="refractory and recurrent",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True}, id="graded"
+        ),
     ],
-    ids=["plain", "refractory and recurrent", "graded"],
 )
 def test_a_right_one_passes(options):
     assert not check_neuron(lambda **o: Mine(**options(), **o), backends=["numba"]).refused
@@ -113,6 +119,7 @@ class Unknown(Mine):
         return spike(mem - threshold), mem, slow
 
 
+@pytest.mark.slow
 def test_neurons_of_other_kinds():
     """One whose states are a pair, and one that is made from equations."""
     assert not check_neuron(lambda **o: snn.DeltaLeaky(0.3, beta=0.9, **o)).refused
@@ -120,6 +127,7 @@ def test_neurons_of_other_kinds():
     assert not check_neuron(made, backends=["numba"]).refused
 
 
+@pytest.mark.slow
 def test_examples_of_the_page_on_own_neurons():
     path = ROOT / "docs" / "how-to" / "own_neurons.rst"
     names, page = {}, path.read_text()

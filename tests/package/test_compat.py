@@ -35,6 +35,7 @@ def test_the_proof_holds_if_all_are_as_claimed(tmp_path):
     assert prove("passed", tmp_path, PASSING).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claimed, other", [("failed", "a: passed"), ("passed", "b: failed")])
 def test_the_proof_names_every_test_that_is_not_as_claimed(tmp_path, claimed, other):
     done = prove(claimed, tmp_path, PASSING + FAILING + OTHERS)
@@ -52,6 +53,7 @@ def test_a_name_that_1_0_0_lacks_proves_nothing(tmp_path):
     assert done.returncode == 1 and "test_a: uses a name that 1.0.0 does not have" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "1 / 0"], ids=["empty", "broken"])
 def test_a_proof_needs_tests(tmp_path, content):
     done = prove("passed", tmp_path, content)
