@@ -1180,7 +1180,7 @@ class _Steps:
         source, output, under, site = self.expected
         if node.site is not source or input_._index != output or context() != under:
             return None
-        if not given or all([state is None for state in given]):
+        if not given or (given[0] is None and all([state is None for state in given])):
             given = tuple(map(neuron._snn_states.__getitem__, self.names))
         elif neuron.init_hidden or len(given) != len(self.names):
             return None
@@ -1205,14 +1205,14 @@ class _Steps:
                 previous = None
             else:
                 previous.followed = True
-        outs = tuple(lazy_outputs(self.recorder.add(site, sources, grad, None, previous)))
+        node = self.recorder.add(site, sources, grad, None, previous)
+        outs = tuple(lazy_outputs(node))
         states = outs[self.base :]
         if previous is None:
             neuron._snn_remember(states, old[self.membrane])
         else:  # the same, but faster
             kept = neuron._snn_states
-            for name, state in zip(self.names, states, strict=True):
-                kept[name] = state
+            kept.update(zip(self.names, states, strict=True))
             kept[BEFORE], kept[RESET] = old[self.membrane], None
             neuron.__dict__["_snn_by_hand"] = False
         return neuron._snn_packed(outs[0], states) if self.packed else outs[0]
