@@ -32,7 +32,8 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
     by_site: dict[Site, list[Node]] = {}
     for node in nodes:
         by_site.setdefault(node.site, []).append(node)
-    if wanted is None and sum(map(_adds, nodes)) > 3:
+    adding = [node for site in by_site if site.name in ADDITIONS for node in by_site[site]]
+    if wanted is None and sum(map(_adds, adding)) > 3:
         by_site = _with_sums(nodes)
     held = {node.site for node in nodes if node.alive}
     parts = components(by_site)
