@@ -250,7 +250,8 @@ def compiled(kind: str, source: Callable[..., str], **given: Any) -> dict[str, A
     import numba
 
     text = source(cache=True)
-    versions = f"{numba.__version__} {np.__version__} {sys.version}"
+    callees = [each.__module__ for each in given.values()]  # which are named after their texts
+    versions = f"{numba.__version__} {np.__version__} {sys.version} {callees}"
     name = f"{kind}_{hashlib.sha256((versions + text).encode()).hexdigest()[:24]}"
     try:
         path = store.folder() / f"{name}.py"
