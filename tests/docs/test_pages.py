@@ -3,6 +3,7 @@
 import pytest
 from pages import run_page
 from project import ROOT
+from releases import needs_2_4, needs_2_5
 
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
@@ -10,16 +11,18 @@ PAGES = sorted(
     if "_build" not in page.parts
 )
 # Pages whose examples train networks.
-SLOW = {"README.rst", "docs/how-to/surrogate.rst"}
+MARKS = dict.fromkeys(["README.rst", "docs/how-to/surrogate.rst"], pytest.mark.slow)
+# Pages that show what old releases lack.
+MARKS |= dict.fromkeys(["docs/how-to/faster.rst", "docs/how-to/mixed_precision.rst"], needs_2_4)
+MARKS |= {"docs/how-to/export.rst": needs_2_5}
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES]
-)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=MARKS.get(page, ())) for page in PAGES])
 @pytest.mark.filterwarnings(
     # torch.export tells of the states that neurons keep; nothing in the exported graph reads them.
     "ignore:The tensor attributes:UserWarning",
     "ignore:.*LeafSpec:FutureWarning",  # torch.onnx of itself
+    "ignore:TypedStorage is deprecated:UserWarning",  # PyTorch 2.0's data loader of itself
     "ignore:.*The axis name:UserWarning",  # the same of three inputs with one batch size
     "ignore:a reader that knows only the core of NIR differs:UserWarning",
 )
