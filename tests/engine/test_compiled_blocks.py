@@ -34,10 +34,13 @@ def compare(neuron, x, rounded=False):
     """Hold the backend against the loop over time."""
     (outs, grads), (want, truth) = (run(neuron, x, b) for b in ("torch.compile", "reference"))
     assert want[0].any()
-    same = torch.allclose if rounded else torch.equal
-    assert all(map(same, outs, want))
+    if rounded:
+        torch.testing.assert_close(outs, want)
+    else:
+        assert all(map(torch.equal, outs, want))
     for grad, true in zip(grads, truth, strict=True):
-        assert (grad - true).norm() <= 1e-5 * true.norm()
+        # Its sums over neurons, in another order, may cancel.
+        assert (grad - true).norm() <= 1e-4 * true.norm()
 
 
 @pytest.fixture
