@@ -32,9 +32,10 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
     by_site: dict[Site, list[Node]] = {}
     for node in nodes:
         by_site.setdefault(node.site, []).append(node)
-    adding = [node for site in by_site if site.name in ADDITIONS for node in by_site[site]]
-    if wanted is None and sum(map(_adds, adding)) > 3:
-        by_site = _with_sums(nodes)
+    if wanted is None:
+        adding = [node for site in by_site if site.name in ADDITIONS for node in by_site[site]]
+        if sum(map(_adds, adding)) > 3:
+            by_site = _with_sums(nodes)
     held = {node.site for node in nodes if node.alive}
     parts = components(by_site)
     chains: dict[Site, list[Site]] = {}

@@ -15,7 +15,7 @@ from torch import nn
 from .._neurons.states import is_ours
 from .._torch import mode_at, modes
 from .context import context
-from .lazy import Lazy, Site, lazy_outputs
+from .lazy import Lazy, Site
 
 _grad_is_on = torch.is_grad_enabled
 
@@ -118,7 +118,7 @@ def _layer_call(recorder: Any, layer: Any, last: list[Any]) -> Callable[..., Any
                 made = recorder.add(site, [(node, output), *others], grad)
                 if site.kind == "effect":
                     recorder.effects.append(made)
-                return lazy_outputs(made)[0]
+                return recorder.out(made)
         number = recorder.number
         out = layer._call_impl(x)
         if node is not None and out.__class__ is Lazy and out._node.number == number:

@@ -36,11 +36,12 @@ def compare(neuron, x, rounded=False):
     assert want[0].any()
     if rounded:
         torch.testing.assert_close(outs, want)
+        most = 1e-4  # sums over neurons, in another order, may cancel
     else:
+        most = 1e-5
         assert all(map(torch.equal, outs, want))
     for grad, true in zip(grads, truth, strict=True):
-        # Its sums over neurons, in another order, may cancel.
-        assert (grad - true).norm() <= 1e-4 * true.norm()
+        assert (grad - true).norm() <= most * true.norm()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 import torch
-from models import MODELS
+from models import MODELS, every_option
 from project import ROOT, run_python
 from releases import TRITON, needs_triton
 from sequences import Adaptive, learnable, run
@@ -38,20 +38,7 @@ def interpreted(monkeypatch):
 
 
 @needs_triton
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param(lambda: {}, id="plain"),
-        pytest.param(
-            lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
-            id="refractory and recurrent",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True}, id="graded"
-        ),
-    ],
-)
+@every_option
 def test_a_users_neuron(options):
     given = {"backends": ["triton"], "skip": ["derivatives"]}
     assert "backends" in check_neuron(lambda **o: Adaptive(**options(), **o), **given).passed

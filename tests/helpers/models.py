@@ -304,3 +304,20 @@ def few(rows: list[Model]) -> list[Any]:
         pytest.param(row, marks=() if row.id in FEW else pytest.mark.slow, id=row.id)
         for row in rows
     ]
+
+
+# What any neuron of 5 takes beside its own parameters.
+every_option = pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(lambda: {}, id="plain"),
+        pytest.param(
+            lambda: {"refractory": 2, "recurrent": torch.nn.Linear(5, 5)},
+            id="refractory and recurrent",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True}, id="graded"
+        ),
+    ],
+)

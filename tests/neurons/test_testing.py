@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from models import every_option
 from project import ROOT, python_blocks
 from torch import nn
 
@@ -65,20 +66,7 @@ class Mine(snn.Neuron):
         return spike(mem - threshold - slow), mem, slow
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param(lambda: {}, id="plain"),
-        pytest.param(
-            lambda: {"refractory": 2, "recurrent": nn.Linear(5, 5)},
-            id="refractory and recurrent",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            lambda: {"graded_spikes_factor": 2.5, "learn_graded_spikes_factor": True}, id="graded"
-        ),
-    ],
-)
+@every_option
 def test_a_right_one_passes(options):
     assert not check_neuron(lambda **o: Mine(**options(), **o), backends=["numba"]).refused
 
