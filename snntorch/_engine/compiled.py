@@ -97,9 +97,11 @@ class Run:
     language = TORCH
 
     @staticmethod
-    def laid_out(parameter: Tensor, depth: int, shape: torch.Size, order: list[int]) -> Tensor:
+    def laid_out(
+        parameter: Tensor, depth: int, shape: torch.Size, order: list[int] | None
+    ) -> Tensor:
         """Return the values of a parameter for all neurons, side by side."""
-        return parameter.expand(shape).permute(order).reshape(-1)
+        return fused.in_order(parameter.expand(shape), order).reshape(-1)
 
     def __init__(self, task: Task) -> None:
         spec, backward, timed, before, kept, initial, parameters, slope, _ = task

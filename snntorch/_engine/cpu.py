@@ -111,18 +111,17 @@ class Run:
     language = NUMBA
 
     @staticmethod
-    def laid_out(parameter: Tensor, depth: int, shape: torch.Size, order: list[int]) -> Tensor:
+    def laid_out(
+        parameter: Tensor, depth: int, shape: torch.Size, order: list[int] | None
+    ) -> Tensor:
         """Return a parameter's values side by side: for as many neurons as repeat over a layer.
 
         :param depth: in how many dimensions, the last ones, any parameter has several values
         :param shape: that of the states
-        :param order: the order of its dimensions in memory
+        :param order: the order of its dimensions in memory, None for their own
         """
-        if parameter.numel() == 1:
-            return parameter.reshape(1)
-        if order == sorted(order):
-            return parameter.expand(_row(shape, depth)).reshape(-1)
-        return parameter.expand(shape).permute(order).reshape(-1)
+        shape = _row(shape, depth) if order is None else shape
+        return fused.in_order(parameter.expand(shape), order).reshape(-1)
 
     def __init__(self, task: Task) -> None:
         spec, backward, timed, before, kept, initial, parameters, slope, at_once = task
@@ -189,6 +188,8 @@ def _flat(tensor: Tensor, size: int) -> tuple[np.ndarray, int]:
     """Return a tensor's memory as a flat array, and its stride in time."""
     if tensor.numel() == size:
         return tensor.reshape(-1).numpy(), 0
+    if tensor.is_contiguous():
+        return tensor.numpy().reshape(-1), size
     if not tensor[0].is_contiguous():
         tensor = (
             tensor[:1].contiguous().expand_as(tensor)
@@ -216,6 +217,9 @@ _kernels: dict[tuple[Spec, bool], Callable[..., None]] = {}
 
 
 def _kernel(spec: Spec, backward: bool) -> Callable[..., None]:
+    kernel = _kernels.get((spec, backward))
+    if kernel is not None:
+        return kernel
     with _lock:
         if (spec, backward) not in _kernels:
             text = partial(source, spec, backward)

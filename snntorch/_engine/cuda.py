@@ -132,9 +132,11 @@ class Run:
     language = TRITON
 
     @staticmethod
-    def laid_out(parameter: Tensor, depth: int, shape: torch.Size, order: list[int]) -> Tensor:
+    def laid_out(
+        parameter: Tensor, depth: int, shape: torch.Size, order: list[int] | None
+    ) -> Tensor:
         """Return a parameter that has a value for each neuron, without copying it."""
-        return parameter.expand(shape).permute(order)
+        return fused.in_order(parameter.expand(shape), order)
 
     def __init__(self, task: Task) -> None:
         spec, backward, timed, before, kept, initial, parameters, slope, _ = task

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -121,34 +121,36 @@ def solve(problem: Problem, run: Any) -> Solution:
         return _solve_projected(problem)
     scan, inputs, order = posed(problem, run)
     outs = scan(*inputs)
-    back = [order.index(d) for d in range(len(order))]
-    over_time = [0, *(1 + d for d in back)]
     count = 1 + len(scan.traced)
-    spikes, *traces = (_permuted(out, over_time) for out in outs[:count])
-    finals = tuple(_permuted(final, back) for final in outs[count:])
+    (spikes, *traces), finals = outs[:count], outs[count:]
+    if order is not None:
+        back = [order.index(d) for d in range(len(order))]
+        spikes, *traces = (out.permute(0, *(1 + d for d in back)) for out in outs[:count])
+        finals = tuple(final.permute(back) for final in finals)
     traces = [spikes, *traces] if problem.dynamics.recurrent else traces
     return Solution(spikes, None if problem.only_spikes else tuple(traces), finals)
 
 
-def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[int]]:
+def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[int] | None]:
     """Return how a problem is run, the input, states, parameters and weights for it, and the order
-    of dimensions in which a state lies in memory."""
+    of dimensions in which a state lies in memory, None for their own."""
     x, shape = problem.x.resolve_neg(), problem.states[-1].shape
     spec = spec_of(problem, run.language)
-    order = list(range(len(shape)))
-    if not problem.weights:
+    order, states = None, problem.states
+    if not (x.is_contiguous() or problem.weights):
         order = _memory_order(x if problem.static else x[0], shape)
     depth = max((p.dim() for p in problem.parameters if p.numel() > 1), default=0)
     dtype = getattr(torch, spec.dtype)
     # Gradients of parameters in half precision are summed in single precision.
-    values = [parameter.to(dtype) for parameter in problem.parameters]
+    values = [_cast(parameter, dtype) for parameter in problem.parameters]
     parameters = [
         run.laid_out(value, depth, shape, order) if value.numel() > 1 else value.reshape(1)
         for value in values
     ]
-    lead = [] if problem.static else [0]
-    axes = [*lead, *(len(lead) + d for d in order)]
-    states = [_permuted(state, order) for state in problem.states]
+    if order is not None:
+        x = x.permute(order if problem.static else [0, *(1 + d for d in order)])
+        states = tuple(state.permute(order) for state in states)
+        shape = torch.Size(shape[d] for d in order)
     scan = Scan(
         run=run,
         spec=spec,
@@ -157,11 +159,11 @@ def posed(problem: Problem, run: Any) -> tuple[Scan, tuple[Tensor, ...], list[in
         only_spikes=problem.only_spikes,
         spike_grad=problem.spike_grad,
         padding=padding_of(problem.recurrent),
-        shape=torch.Size(shape[d] for d in order),
+        shape=shape,
         dtype=x.dtype,
         trace_dtype=_promoted(x, *problem.states, *problem.parameters),
     )
-    return scan, (_permuted(x, axes), *states, *parameters, *problem.weights), order
+    return scan, (x, *states, *parameters, *problem.weights), order
 
 
 def spec_of(problem: Problem, language: Language) -> Spec:
@@ -228,7 +230,7 @@ def _solve_projected(problem: Problem) -> Solution:
     whose sigmoid and tanh are fast."""
     assert problem.projection is not None
     x, step = problem.projection(problem.x)
-    return reference.solve(replace(problem, x=x, step=step))
+    return reference.solve(problem._replace(x=x, step=step))
 
 
 def _slope(dynamics: Dynamics, spike_grad: Any) -> tuple[Any, int]:
@@ -248,23 +250,27 @@ def _promoted(x: Tensor, *others: Tensor) -> torch.dtype:
     return dtype
 
 
-def _permuted(tensor: Any, order: list[int]) -> Any:
-    """Permute a tensor, without a word to autograd where there is nothing to do."""
-    return tensor if tensor is None or order == sorted(order) else tensor.permute(order)
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert a tensor, without a call of PyTorch where there is nothing to do."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
 
 
-def _memory_order(sample: Tensor, shape: torch.Size) -> list[int]:
-    """Return the order of dimensions in which a sample lies dense in memory, if it does."""
-    identity = list(range(len(shape)))
+def in_order(tensor: Tensor, order: list[int] | None) -> Tensor:
+    """Return a tensor with its dimensions in the order in which a state lies in memory."""
+    return tensor if order is None else tensor.permute(order)
+
+
+def _memory_order(sample: Tensor, shape: torch.Size) -> list[int] | None:
+    """Return the order of dimensions in which a sample lies dense in memory, if it is another one
+    than theirs."""
     if sample.shape != shape or sample.is_contiguous():
-        return identity
+        return None
     strides = sample.stride()
-    order = sorted(identity, key=lambda d: (strides[d], sample.shape[d]), reverse=True)
-    return order if sample.permute(order).is_contiguous() else identity
+    order = sorted(range(len(shape)), key=lambda d: (strides[d], shape[d]), reverse=True)
+    return order if sample.permute(order).is_contiguous() else None
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """How a layer's sequence is to be run; calling it runs it."""
 
     run: Callable[..., Any]
@@ -415,10 +421,10 @@ def run_forward(
             run.take(t, 1)
     else:
         run.take(0, scan.num_steps)
-    outs = [traces[SPIKES], *(traces[name].to(scan.trace_dtype) for name in scan.traced)]
+    outs = [traces[SPIKES], *(_cast(traces[name], scan.trace_dtype) for name in scan.traced)]
     finals = [kept[f"at_{name}"] for name in names]
     own = scan.spec.dynamics.recurrent
-    finals = [*finals[:own], *(final.to(scan.trace_dtype) for final in finals[own:])]
+    finals = [*finals[:own], *(_cast(final, scan.trace_dtype) for final in finals[own:])]
     return [*outs, *finals], traces
 
 

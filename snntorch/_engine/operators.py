@@ -7,7 +7,6 @@ surrogate, goes by the name under which it is registered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, get_type_hints
 
@@ -131,7 +130,7 @@ class _Posed:
     def scan(self) -> tuple[fused.Scan, tuple[Tensor, ...]]:
         """Return how the problem is run, and the tensors for it."""
         scan, inputs, _ = fused.posed(self.problem, self.run)
-        return replace(scan, padding=tuple(self.rule.padding)), inputs
+        return scan._replace(padding=tuple(self.rule.padding)), inputs
 
 
 def _scan(
@@ -139,9 +138,8 @@ def _scan(
 ) -> list[Tensor]:
     """Return spikes, last states, traces, and what else the backward pass reads."""
     rule, shape = Rule(*settings), states[-1].shape
-    order = fused._memory_order(x if rule.static else x[0], shape)
-    if order != sorted(order):  # results are laid out as those of a contiguous input
-        x = x.contiguous()
+    if fused._memory_order(x if rule.static else x[0], shape):
+        x = x.contiguous()  # results are laid out as those of a contiguous input
     posed = _Posed(rule, x, states, parameters, weights)
     scan, (x, *others) = posed.scan()
     with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -14,8 +14,7 @@ States = tuple[Tensor, ...]
 Step = Callable[[Tensor, States], tuple[Tensor, States]]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A layer's input, states and rule over some time steps."""
 
     x: Tensor

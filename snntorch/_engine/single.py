@@ -145,7 +145,7 @@ class _Plan:
             body = backward(self._backward_spec(True))
             self.stores, self.reads = body.news, frozenset((*body.olds, *body.inputs))
             self.constant = frozenset(self.outs) - _used(body, self.asked)
-        order = fused._memory_order(x, x.shape)
+        order = fused._memory_order(x, x.shape) or range(x.dim())
         back = [order.index(d) for d in range(x.dim())]
         dense = torch.empty([x.shape[d] for d in order], device="meta").permute(back)
         self.dense = dense.stride()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.utils._device import DeviceContext
 
 from .._engine import backends
@@ -40,9 +42,9 @@ def _refused(args: Sequence[Any] = ()) -> str | None:
     """Return why nothing can be recorded here, or None."""
     if not RECORDABLE:
         return "recording needs PyTorch 2.4"
-    if is_traced() or any(isinstance(each, torch.fx.Proxy) for each in args):
+    if is_traced() or any([isinstance(each, Proxy) for each in args]):
         return "something else traces it"
-    if any(isinstance(each, nn.Module) and _gathers(each) for each in args):
+    if any([isinstance(each, nn.Module) and _gathers(each) for each in args]):
         return "layers in it are sharded, and gather their parameters at each call"
     if recording() is not None:
         return "it is part of a recording"
@@ -106,12 +108,13 @@ class Compiled:
         recorder.networks = networks
         if explain:
             recorder.stages = []
-        try:
-            with recorded(recorder):
-                out.append(function(*args, **kwargs))
-        finally:
-            modules = chain.from_iterable(net.modules() for net in networks)
-            _leave(recorder, out, modules)
+        with _uncollected():
+            try:
+                with recorded(recorder):
+                    out.append(function(*args, **kwargs))
+            finally:
+                modules = chain.from_iterable(net.modules() for net in networks)
+                _leave(recorder, out, modules)
         return out[0], recorder
 
     def explain(self, function: Callable[..., Any], args: Any) -> Plan:
@@ -158,6 +161,18 @@ def _kind_of_call(args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 BASES.add(Compiled.record.__code__)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from going through a whole recording again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _leave(recorder: Recorder, out: list[Any], modules: Iterable[nn.Module] = ()) -> None:
@@ -319,8 +334,9 @@ def lazy(*, exact_random: bool = True, backend: str | None = None) -> Iterator[N
         yield
         return
     recorder = Recorder(exact_random, backend)
-    try:
-        with recorded(recorder):
-            yield
-    finally:
-        _leave(recorder, [])
+    with _uncollected():
+        try:
+            with recorded(recorder):
+                yield
+        finally:
+            _leave(recorder, [])

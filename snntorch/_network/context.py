@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -37,12 +37,14 @@ def _autocast() -> tuple[Any, ...]:
     return *cpu, torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
 
 
-@contextmanager
-def entered(wanted: Any) -> Iterator[None]:
+def entered(wanted: Any) -> AbstractContextManager[None]:
     """Run operations as they were recorded."""
-    if wanted == context():
-        yield
-    elif isinstance(wanted, tuple) and wanted[-1] == "inference":
+    return nullcontext() if wanted == context() else _changed(wanted)
+
+
+@contextmanager
+def _changed(wanted: Any) -> Iterator[None]:
+    if isinstance(wanted, tuple) and wanted[-1] == "inference":
         with torch.inference_mode():
             yield
     else:

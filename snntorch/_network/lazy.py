@@ -112,7 +112,6 @@ def note_used(nodes: Sequence[Node]) -> None:
     nodes."""
     every = [lazy for node in nodes for lazy in node.handles]
     for node in nodes:
-        node.alive = 0
         node.handles.clear()
     for lazy, count in zip(every, _counts(every), strict=True):
         if count > _ALONE:
@@ -170,7 +169,7 @@ class Site:
     __slots__ = (
         "aliases", "args", "container", "context", "differentiable", "edges", "extra", "fixed",
         "func", "homes", "kind", "kwargs", "line", "low", "metas", "name", "nodes", "on_stack",
-        "order", "recorder", "ring",
+        "order", "recorder", "ring", "viewed",
     )  # fmt: skip
 
     def __init__(self, recorder: Any, kind: str, name: str, context: Any) -> None:
@@ -188,6 +187,7 @@ class Site:
         self.differentiable = True
         self.fixed = False  # whether it goes back to nothing but given tensors
         self.ring = False  # whether a node takes an output of another one
+        self.viewed = False  # whether others share memory with a node
         self.extra: Any = None
         self.line: tuple[str, int] | None = None
         self.order = self.low = -1

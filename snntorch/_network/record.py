@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 from collections import Counter
@@ -168,7 +167,7 @@ class Recorder(TorchFunctionMode):
             node.previous = previous
         if site.aliases >= 0:
             root = node._root = inputs[site.aliases][0].root
-            root.viewed = True
+            root.viewed = root.site.viewed = True
         site.nodes.append(node)
         self.pending.append(node)
         return node
@@ -948,11 +947,11 @@ class Recorder(TorchFunctionMode):
         sites = {*self.sites.values(), *self.loose}
         held = [node for site in sites for node in site.nodes if node.handles]
         note_used(held)
-        for node in held:
+        for node in held:  # whoever holds a result is not to hold the whole graph
             node.handles.clear()
+            for part in (node, node.root):
+                part.inputs, part.previous = (), None
         for site in sites:
-            for node in site.nodes:
-                node.inputs, node.previous = (), None
             site.nodes, site.edges = [], {}
             site.extra = site.func = site.recorder = None
         for each in (
@@ -1263,8 +1262,6 @@ def recorded(recorder: Recorder) -> Iterator[None]:
     """Record what is done inside; at the end work out all that is alive."""
     global _recordings
     memory.keep_pages()
-    collecting = gc.isenabled()
-    gc.disable()  # it would go through the whole recording again and again
     with _lock:
         _recordings += 1
         if _recordings == 1:
@@ -1284,5 +1281,3 @@ def recorded(recorder: Recorder) -> Iterator[None]:
             _recordings -= 1
             if not _recordings:
                 del _single.apply
-        if collecting:
-            gc.enable()

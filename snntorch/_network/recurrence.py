@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -85,8 +84,7 @@ def problem_of(
         return None
     layer, weights = found
     static, x = collect(inputs)
-    stated = replace(
-        neuron._snn_problem(x, len(inputs), static, ()),
+    stated = neuron._snn_problem(x, len(inputs), static, ())._replace(
         dynamics=neuron._snn_composed(with_feedback(neuron._snn_model, True)),
         recurrent=layer,
         weights=weights,
@@ -107,7 +105,7 @@ def solve(stated: Problem, nodes: Sequence[Node]) -> bool:
     """Solve a recurrent problem from what the first node returned, if a kernel can."""
     first = nodes[0]
     initial = tuple(first.value(i) for i in range(len(first.site.metas)))
-    stated = replace(stated, states=initial)
+    stated = stated._replace(states=initial)
     chosen = backends.explicit() or backends.choose(stated)[0]
     if chosen == "reference" or backends.BACKENDS[chosen].refuses(stated) is not None:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -66,16 +65,12 @@ def settle(recorder: Any, wanted: Sequence[Node] | None) -> None:
         recorder.alive = [node for node in nodes if node.alive]
         recorder.pending, recorder.effects = [], []
         recorder.written.clear()
-        for node in pending:  # whoever holds a result is not to hold the whole graph
-            node.previous = None
-            if node._root is None:
-                node.inputs = ()
-        recorder.done += [n for n in pending if n.values is not None and n._root is not None]
     else:
         recorder.earlier += nodes
         recorder.pending = [node for node in pending if node.values is None]
         recorder.effects = [node for node in recorder.effects if node.values is None]
-        recorder.done += [node for node in nodes if node._root is not None]
+    views = [site for site in by_site if site.aliases >= 0]
+    recorder.done += [n for site in views for n in by_site[site] if n.values is not None]
 
 
 def step_through(recorder: Any) -> None:
@@ -127,12 +122,11 @@ def _alive(pending: Sequence[Node]) -> list[Node]:
     note_used(pending)
     nodes = []
     for node in reversed(pending):
-        node.need |= node.alive
-        if not node.need and node.site.kind != "effect":
+        need, kind = node.need | node.alive, node.site.kind
+        if not need and kind != "effect":
             continue
         nodes.append(node)
-        node.need |= _ALWAYS
-        kind = node.site.kind
+        node.need = need | _ALWAYS
         if kind == "neuron" and node.previous is not None:
             node.previous.need |= _ALWAYS
             source, index = node.inputs[0]
@@ -398,21 +392,21 @@ def _last_uses(
 
 def _let_go(site: Site, nodes: Sequence[Node], held: set[Site]) -> None:
     """Release values that are no longer in use, and whole traces where only the last state is."""
-    if any(node._root is not None or node.viewed for node in nodes):
+    if site.aliases >= 0 or site.viewed:
         return
-    groups: dict[int, tuple[Values, set[int]]] = {}
-    for node in nodes:
+    keep: dict[Values, set[int]] = {
+        values: set()
+        for values in {node.values for node in nodes}
+        if values is not None and values.one is None
+    }
+    for node in nodes if site in held else ():
         values = node.values
-        if values is None or values.one is not None:
-            continue
-        _, keep = groups.setdefault(id(values), (values, set()))
-        if site in held and node.alive:
-            for i in range(len(site.metas)):
-                ends = node.place == values.count - 1 and i in values.last
-                if node.alive >> i & 1 and not ends:
-                    keep.add(i)
-    for values, keep in groups.values():
-        values.release(keep)
+        if node.alive and values in keep:
+            ends = values.last if node.place == values.count - 1 else ()
+            alive = (i for i in range(len(site.metas)) if node.alive >> i & 1)
+            keep[values].update(i for i in alive if i not in ends)
+    for values, outs in keep.items():
+        values.release(outs)
         if site not in held:
             values.last = {}
 
@@ -547,7 +541,7 @@ def _scan(recorder: Any, site: Site, nodes: Sequence[Node]) -> None:
     states = tuple(source.value(index) for source, index in first.inputs[1:])
     count = len(nodes)
     posed = neuron._snn_problem(x, count, static, states)
-    posed = replace(posed, only_spikes=recurrence.only_spikes(nodes))
+    posed = posed._replace(only_spikes=recurrence.only_spikes(nodes))
     name, reason = backends.choose(posed, recorder.backend)
     solution = backends.BACKENDS[name].solve(posed)
     recorder.runs += 1

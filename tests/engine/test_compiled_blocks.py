@@ -195,8 +195,8 @@ def test_what_is_refused(uncompiled):
     posed = stated(neuron, x)
     cases = {
         "another dtype": stated(snn.Leaky(torch.full((5,), 0.9).double()), x),
-        "is not compiled": compiled.fused.replace(posed, x=x.to(torch.float8_e5m2)),
-        "several devices": compiled.fused.replace(posed, x=x.to("meta")),
+        "is not compiled": posed._replace(x=x.to(torch.float8_e5m2)),
+        "several devices": posed._replace(x=x.to("meta")),
         "its step cannot be compiled .*erfc": stated(
             snn.neuron_from_equations(
                 "Erfc", ("v",), lambda states, x: {"v": torch.special.erfc(states["v"]) + x}

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from itertools import islice, product
 
@@ -69,7 +68,7 @@ def leaves(problem):
     x = next(waiting)
     names = ("states", "parameters", "weights")
     parts = {name: tuple(islice(waiting, len(getattr(problem, name)))) for name in names}
-    return replace(problem, x=x, **parts), every
+    return problem._replace(x=x, **parts), every
 
 
 def results(solution):
@@ -109,7 +108,7 @@ def pose(neuron, static, shape=(5,), dtype=torch.float32):
 def mixed(static):
     """Return a problem whose input is in half precision, and its states in single precision."""
     posed = pose(snn.Leaky(beta=0.9), static)
-    return replace(posed, x=posed.x.half())
+    return posed._replace(x=posed.x.half())
 
 
 ONE = {
