@@ -793,9 +793,10 @@ class Recorder(TorchFunctionMode):
             self.touched.add(neuron)
             self.before[neuron] = dict(neuron._snn_kept())
         if neuron not in self.scans:
+            tensors = _tensors(neuron)
             with torch._C.DisableTorchFunction():
-                self.scans[neuron] = _scans(neuron)
-            self.kept += _tensors(neuron)
+                self.scans[neuron] = _scans(neuron, tensors)
+            self.kept += tensors
         if not self.scans[neuron]:
             return (
                 self.step_now(neuron, input_, given) if fires_at_random(neuron) else NotImplemented
@@ -810,9 +811,9 @@ class Recorder(TorchFunctionMode):
             dtype = meta_of(input_)[2]
             if any(meta_of(each)[0] != state_shape or meta_of(each)[2] != dtype for each in old):
                 return NotImplemented
-        if steps is None:
-            steps = self.neurons[neuron] = _Steps(self, neuron)
         with torch._C.DisableTorchFunction():
+            if steps is None:
+                steps = self.neurons[neuron] = _Steps(self, neuron)
             try:
                 sources = [
                     (each._node, each._index) if each.__class__ is Lazy else (self.leaf(each), 0)
@@ -1091,7 +1092,7 @@ def _depends(site: Site, on: Site, most: int = 300) -> bool:
     return False
 
 
-def _scans(neuron: SpikingNeuron) -> bool:
+def _scans(neuron: SpikingNeuron, tensors: Sequence[Tensor]) -> bool:
     """Tell whether the steps of a neuron may run later, as a sequence."""
     if isinstance(neuron, WholeSequence) or why_neuron_stepped(neuron) or fires_at_random(neuron):
         return False
@@ -1099,7 +1100,7 @@ def _scans(neuron: SpikingNeuron) -> bool:
     return all(
         type(each) in PLAIN
         and (each.dtype is kind or not each.dim() or not each.is_floating_point())
-        for each in _tensors(neuron)
+        for each in tensors
     )
 
 
@@ -1124,7 +1125,7 @@ class _Steps:
         self.membrane = len(neuron._snn_model.states) + neuron._snn_model.membrane
         self.packed = not (neuron.init_hidden and not neuron.output)
         recorder.shortcuts.open_neuron(recorder, neuron, self.next)
-        self.learns = any(each.requires_grad for each in neuron.parameters())
+        self.learns = any([each.requires_grad for each in _tensors(neuron)])
         self.expected: tuple[Site, int, Any, Site] | None = None
 
     def site(self, key: Any, x: Meta, shape: torch.Size, under: Any) -> Site:

@@ -35,6 +35,7 @@ class Shortcuts:
     def __init__(self) -> None:
         self.layers: list[nn.Module] = []
         self.last: list[list[Any]] = []  # what the calls remember
+        self.found: list[tuple[dict[str, Any], str]] = []  # attributes that were added
 
     def open(self, recorder: Any, networks: Sequence[nn.Module]) -> None:
         """Record calls of the layers of some networks directly."""
@@ -43,6 +44,18 @@ class Shortcuts:
                 if layer.__class__ in _LAYERS:
                     self.last.append([])
                     self.add(layer, _layer_call(recorder, layer, self.last[-1]))
+                elif layer._modules:
+                    self.find(layer)
+
+    def find(self, module: Any) -> None:
+        """Let Python find the parts of a module without ``nn.Module.__getattr__``."""
+        cls, attributes = type(module), module.__dict__
+        if cls.__getattr__ is not nn.Module.__getattr__:
+            return
+        for name, part in module._modules.items():
+            if name not in attributes and not hasattr(cls, name):
+                attributes[name] = part
+                self.found.append((attributes, name))
 
     def open_neuron(self, recorder: Any, neuron: nn.Module, record: Callable[..., Any]) -> None:
         """Record calls of a neuron directly, if its ``forward`` only passes on what it takes.
@@ -61,7 +74,9 @@ class Shortcuts:
         """Let the layers be called as ever."""
         for layer in self.layers:
             layer.__dict__.pop("_compiled_call_impl", None)
-        for each in (*self.last, self.last, self.layers):
+        for attributes, name in self.found:
+            attributes.pop(name, None)
+        for each in (*self.last, self.last, self.layers, self.found):
             each.clear()
 
 
