@@ -189,6 +189,46 @@ def test_replaced_forward_is_called(x):
     assert torch.equal(compiled(x), x + 1)
 
 
+class Swaps(Net):
+    """Runs its second layer under the name of the first from the fourth step on."""
+
+    def forward(self, x):
+        first = self.fc1
+        for t, states in enumerate(steps(self, x)):
+            if t == 3:
+                self.fc1 = self.fc2
+            yield sum(states)
+        self.fc1 = first
+
+
+class Doubles(Net):
+    """Has code of its own that finds a part."""
+
+    def __getattr__(self, name):
+        part = super().__getattr__(name)
+        return (lambda x: 2 * part(x)) if name == "fc1" else part
+
+    def forward(self, x):
+        for states in steps(self, x):
+            yield sum(states)
+
+
+@pytest.mark.parametrize("kind", [Swaps, Doubles])
+def test_attributes_mean_what_they_mean_in_the_network(x, kind):
+    class Own(kind):
+        def forward(self, x):
+            return torch.stack(list(super().forward(x)))
+
+    net = Own(plain).double()
+    assert_same(net, x)
+    names = [list(vars(part)) for part in net.modules()]
+    compiled = snn.compile(net)
+    compiled(x)
+    with pytest.raises(TypeError):
+        compiled(torch.zeros(()))
+    assert [list(vars(part)) for part in net.modules()] == names
+
+
 @pytest.mark.parametrize("given", [1, "net", [nn.Linear(1, 1)], None])
 def test_what_is_no_network(given):
     if given is None:
