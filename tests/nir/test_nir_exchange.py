@@ -907,7 +907,8 @@ def test_a_network_with_its_state_equals_one_with_hidden_states(graph):
         for name, value, trace in zip(
             net.get_submodule(path).states, last, states[path], strict=True
         ):
-            assert torch.equal(trace[-1], value)
+            # A product over all steps at once may round otherwise on some processors.
+            torch.testing.assert_close(trace[-1], value)
             assert torch.equal(value, getattr(hidden.get_submodule(path), name))
     assert [stage.how for stage in snn.explain(net, x)] == ["loop"]
 
