@@ -287,7 +287,7 @@ HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_h
 
 def has_global_hooks() -> bool:
     """Tell whether there are hooks on all modules."""
-    return torch_module._has_any_global_hook()
+    return bool(torch_module._has_any_global_hook())
 
 
 def is_sharded(module: nn.Module) -> bool:

@@ -210,6 +210,7 @@ class Node:
     followed = False  # whether a neuron's next step goes on from it
     own = False  # whether it has memory that nodes share only if the plain code's results do
     viewed = False  # whether others share its memory
+    joint: tuple[Values, int] | None = None  # what it shared before it got values of its own
     aux: Any = None
     previous: Any = None
     _root: Node | None = None
@@ -222,6 +223,14 @@ class Node:
     def root(self) -> Node:
         """The node whose memory it shares."""
         return self if self._root is None else self._root
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it was worked out together with nodes of other steps."""
+        values = self.values
+        if values is None or self.site.kind in ("leaf", "given"):
+            return False
+        return values.count > 1 or values.one is not None or self.joint is not None
 
     def value(self, index: int) -> Tensor:
         """Return an output, which has been worked out."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -152,6 +153,7 @@ class Recorder(TorchFunctionMode):
         self.networks: list[nn.Module] = []  # whose code is recorded
         self.before: dict[SpikingNeuron, dict[str, Any]] = {}  # states before the recording
         self.running = False
+        self.ends = False  # whether nothing more is recorded
         self.touched: set[SpikingNeuron] = set()  # whose states may be lazy
 
     # Nodes -------------------------------------------------------------------------------------
@@ -605,6 +607,10 @@ class Recorder(TorchFunctionMode):
         if wanted:
             self.flushes[f"{name}: {why}" if why else name, user_line()] += 1
             self.settle(wanted)
+        if name == "grad":
+            for each in _lazies((args[1:2], kwargs.get("inputs"))):
+                if each._node.is_joint:
+                    raise _incomplete(name, each)
         return func(*values_of(args), **values_of(kwargs))
 
     def unshare(self, lazy: Lazy) -> None:
@@ -621,17 +627,32 @@ class Recorder(TorchFunctionMode):
         """Put a hook on a value, through which the gradients of all its uses go."""
         lazy = args[0]
         node = lazy._node
-        if node.values is None:  # its first use
+        if node.values is None:
             self.flushes[name, user_line()] += 1
-            self.settle([node])
-            _isolate(node)
-        elif node.values.count > 1:
-            stack, place = node.values.stacked(lazy._index), node.place
-            value = value_of(lazy)
-            if name == "retain_grad":
-                return stack.register_hook(partial(_keep_grad, value, place))
-            return stack.register_hook(partial(_hook_step, args[1], place))
-        return func(*values_of(args), **values_of(kwargs))
+            self.settle([source for source, _ in node.inputs if source.values is None])
+            self.settle([node])  # alone, as in the plain code: spikes depend on their membrane
+            root = node.root
+            if root.values is not None and root.values.count > 1:
+                self.unshare(lazy)
+        elif node.is_joint:
+            site = node.site
+            state = site.kind == "neuron" and lazy._index >= 1 - site.func._snn_model.recurrent
+            if state or node.values.one is not None:
+                raise _incomplete(name, lazy)
+            if node.joint is None:
+                node.joint = node.values, node.place  # which others have used
+                _copy(node)
+        node.own = True  # what has the hook is not to be replaced
+        value = value_of(lazy)
+        if node.grad and not value.requires_grad:  # a state that no parameter changes
+            value.requires_grad_()
+        if node.joint is None:
+            return func(*values_of(args), **values_of(kwargs))
+        values, place = node.joint
+        stack = values.stacked(lazy._index)
+        if name == "retain_grad":
+            return stack.register_hook(partial(_keep_grad, ref(value), place))
+        return stack.register_hook(partial(_hook_step, args[1], place))
 
     def separate(self) -> None:
         """Let values that are still in use share no memory, where those of the plain code do
@@ -916,6 +937,7 @@ class Recorder(TorchFunctionMode):
         """Work out all that is alive, and leave values behind."""
         for neuron in self.neurons:
             _drop_before(neuron._snn_kept())
+        self.ends = True
         self.settle(None)
         self.alive += filter(in_use, self.earlier)
         self.loss = self.lost()
@@ -971,6 +993,14 @@ def _drop_before(kept: dict[str, Any]) -> None:
         kept[BEFORE] = None
 
 
+def _incomplete(name: str, lazy: Lazy) -> RuntimeError:
+    return RuntimeError(
+        f"{name} of a value of {lazy._node.site.name} that was worked out together with those of "
+        "other steps, which the gradient of one step does not tell apart; call it right after the "
+        "value was computed, before others are asked for, or run the network without snn.compile"
+    )
+
+
 def _copy(node: Node) -> None:
     """Give the outputs of a node separate memory."""
     values, apart = node.values, {}
@@ -985,16 +1015,6 @@ def _copy(node: Node) -> None:
     node.values, node.place, node.own = Values(1, apart=apart), 0, True
 
 
-def _isolate(node: Node) -> None:
-    """Give a node values that it shares with no other node; later nodes build on them."""
-    values = node.values
-    assert values is not None
-    outs = range(len(node.site.metas))
-    if values.count > 1 or values.one is not None:
-        apart = {i: [node.value(i)] for i in outs if values.has(i) or i in values.last}
-        node.values, node.place = Values(1, apart=apart), 0
-
-
 def _view_again(node: Node) -> None:
     """Work out a view anew, from what is now the value of its input."""
     with entered(node.site.context):
@@ -1002,8 +1022,9 @@ def _view_again(node: Node) -> None:
     node.own = True
 
 
-def _keep_grad(value: Tensor, place: int, grad: Tensor) -> None:
-    value.grad = grad[place].clone()
+def _keep_grad(value: ref[Tensor], place: int, grad: Tensor) -> None:
+    if (tensor := value()) is not None:
+        tensor.grad = grad[place].clone()
 
 
 def _hook_step(hook: Callable[[Tensor], Tensor | None], place: int, grad: Tensor) -> Tensor | None:

@@ -423,6 +423,10 @@ def _run(recorder: Any, site: Site, nodes: list[Node]) -> None:
             if end == len(nodes) or nodes[end].previous is not nodes[end - 1]:
                 _scan(recorder, site, nodes[begin:end])
                 begin = end
+            elif end == len(nodes) - 1 and not recorder.ends:
+                # A hook may be put on the newest step, which shows more of a step taken alone.
+                _scan(recorder, site, nodes[begin:end])
+                begin = end
         return
     if kind in ("stack", "write", "sum"):
         for node in nodes:

@@ -48,7 +48,8 @@ class Shortcuts:
                     self.find(layer)
 
     def find(self, module: Any) -> None:
-        """Let Python find the parts of a module without ``nn.Module.__getattr__``."""
+        """Let Python find the parts of a module without ``nn.Module.__getattr__``; whoever assigns
+        another part takes it out again."""
         cls, attributes = type(module), module.__dict__
         if cls.__getattr__ is not nn.Module.__getattr__:
             return

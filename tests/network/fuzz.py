@@ -216,7 +216,7 @@ def difference(plain: Any, other: Any, exact_type: bool = True) -> str | None:
     tolerance = TOLERANCE.get(plain.dtype, 0.0)
     least = float(tolerance * scale)
     if plain.is_floating_point():  # what is left where terms cancel
-        least += 4 * torch.finfo(plain.dtype).eps
+        least += 16 * torch.finfo(plain.dtype).eps
     close = torch.isclose(a, b, rtol=tolerance, atol=least, equal_nan=True)
     if close.all():
         return None

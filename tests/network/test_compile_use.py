@@ -6,6 +6,7 @@ import copy
 import gc
 import inspect
 import io
+import itertools
 import logging
 import os
 import pickle
@@ -442,6 +443,103 @@ def test_hooks_on_layers_may_read_and_change_values(x):
         twin.fc1.register_full_backward_hook(lambda module, grads, outs: (0.5 * grads[0],))
     close(result(compiled, x), result(net, x), EXACTLY)
     assert compiled.rates == net.rates and len(set(net.rates)) > 2
+
+
+PARTS = {
+    "itself": lambda value: value,
+    "chunk": lambda value: value.chunk(2)[1],
+    "slice": lambda value: value[2:],
+    "transposed": lambda value: value.t(),
+    "doubled": lambda value: value * 2,
+}
+RETURNED = {
+    "last": lambda spikes, membranes, parts: parts[-1],
+    "stack": lambda spikes, membranes, parts: torch.stack(parts),
+    "both": lambda spikes, membranes, parts: (torch.stack(parts), parts[-1], membranes[-1]),
+    "list": lambda spikes, membranes, parts: parts,
+    "membranes": lambda spikes, membranes, parts: torch.stack(membranes),
+    "spikes": lambda spikes, membranes, parts: (torch.stack(spikes), parts[-1], membranes[-1]),
+}
+
+
+class Hooked(Net):
+    """Hooks what is made of a neuron's spikes or membrane at some steps, read before or not."""
+
+    def __init__(self, part, hooks_spikes, read, returned, at, hook):
+        super().__init__(plain)
+        self.part, self.hooks_spikes, self.read = PARTS[part], hooks_spikes, read
+        self.returned, self.at, self.hook = RETURNED[returned], at, hook
+
+    def forward(self, x):
+        self.seen, self.kept = [], []
+        spikes, membranes, parts = [], [], []
+        for t, (spk, mem, *_) in enumerate(steps(self, x)):
+            part = self.part(spk if self.hooks_spikes else mem)
+            if t in self.read:
+                part.sum().item()
+            if t in self.at and self.hook:
+                part.register_hook(lambda grad: (self.seen.append(grad), 0.5 * grad)[1])
+            elif t in self.at:
+                part.retain_grad()
+                self.kept.append(part)
+            spikes.append(spk)
+            membranes.append(mem)
+            parts.append(part)
+        return self.returned(spikes, membranes, parts)
+
+
+@pytest.mark.parametrize("hook", [True, False])
+@pytest.mark.parametrize("part", PARTS)
+def test_hooks_on_values(x, part, hook):
+    every, end = range(T), (T - 1,)
+    for hooks_spikes, read, returned, at in itertools.product(
+        (True, False), ((), every, end), RETURNED, (every, end, (0,))
+    ):
+        net = Hooked(part, hooks_spikes, read, returned, at, hook).double()
+        found = []
+        for way in (net, snn.compile(copy.deepcopy(net))):
+            out = way(x)
+            outs = [out] if isinstance(out, torch.Tensor) else out
+            sum((i + 1) * each.square().sum() for i, each in enumerate(outs)).backward()
+            grads = [each.grad for each in way.parameters()]
+            found.append((grads, way.seen, [each.grad for each in way.kept]))
+        torch.testing.assert_close(found[1], found[0], **EXACTLY)
+        assert any(each is not None for each in found[0][0])
+
+
+class Late(Net):
+    """Asks for a gradient after other steps have been worked out together."""
+
+    def __init__(self, ask):
+        super().__init__(plain)
+        self.ask = ask
+
+    def forward(self, x):
+        start = torch.ones_like(x[0])
+        hidden = [self.fc1(start) for _ in x]
+        spikes, membranes, *_ = zip(*steps(self, x), strict=True)
+        (membranes[-1].sum() + sum(hidden).sum()).item()
+        out = torch.stack(membranes) * torch.stack(spikes) + torch.stack(hidden)
+        self.ask({"spikes": spikes, "membranes": membranes, "hidden": hidden}, out.sum())
+        return out
+
+
+@pytest.mark.parametrize("name", ["spikes", "membranes", "hidden"])
+@pytest.mark.parametrize(
+    ("function", "ask"),
+    [
+        ("register_hook", lambda value, out: value.register_hook(lambda grad: 0.5 * grad)),
+        ("grad", lambda value, out: torch.autograd.grad(out, value, retain_graph=True)),
+    ],
+)
+def test_gradients_of_steps_that_were_worked_out_together(x, name, function, ask):
+    net = Late(lambda values, out: ask(values[name][1], out)).double()
+    compiled = snn.compile(copy.deepcopy(net))
+    if (name, function) == ("spikes", "register_hook"):
+        close(result(compiled, x), result(net, x), EXACTLY)
+    else:
+        with pytest.raises(RuntimeError, match=rf"{function} of a value of .* right after the"):
+            compiled(x)
 
 
 def test_monitors(x):
