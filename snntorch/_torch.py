@@ -287,7 +287,12 @@ HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_h
 
 def has_global_hooks() -> bool:
     """Tell whether there are hooks on all modules."""
-    return bool(torch_module._has_any_global_hook())
+    return bool(
+        torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+    )
 
 
 def is_sharded(module: nn.Module) -> bool:
