@@ -11,7 +11,7 @@ from itertools import islice, product
 
 import pytest
 import torch
-from releases import TRITON, gradients_of
+from releases import TRITON, gradients_of, needs_2_5
 from torch import nn
 
 import snntorch as snn
@@ -30,8 +30,9 @@ from torch.utils._pytree import tree_map_only
 if TRITON:  # loaded under its interpreter, it could not compile
     import triton  # noqa: F401
 
-# Of torch.compile itself.
 pytestmark = [
+    needs_2_5,  # whose torch.compile traces the planning of a network
+    # Of torch.compile itself.
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning"),
 ]
